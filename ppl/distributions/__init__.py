@@ -1,0 +1,1 @@
+"""Distributions, their constraints and transforms."""
