@@ -1,0 +1,238 @@
+"""The incomplete beta function and its inverse in log space, and Student's t distribution function, which is one.
+
+Sources: DiDonato & Morris (1992), "Algorithm 708"; NIST Digital Library of Mathematical Functions 8.17.22 (continued fraction).
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.custom_derivatives import SymbolicZero
+
+from ppl._typing import Array, ArrayLike
+from ppl.distributions.special.elementary import HALF_LOG_2PI, log1mexp, operands
+from ppl.distributions.special.gamma import MAX_NEWTON, MAX_TERMS, log_beta, log_gamma_half_step
+from ppl.distributions.special.normal import log_ndtr_inverse
+
+LOG_2 = float(np.log(2.0))
+
+
+def _log_of_pair(x: Array, y: Array) -> tuple[Array, Array]:
+    """`log x` and `log y` of positive numbers with `x + y = 1`, accurate near 1."""
+    below = x < 0.5
+    log_smaller, log_larger = jnp.log(jnp.where(below, x, y)), jnp.log1p(-jnp.where(below, x, y))
+    return jnp.where(below, log_smaller, log_larger), jnp.where(below, log_larger, log_smaller)
+
+
+def _log_beta_kernel(a: Array, b: Array, x: Array, y: Array) -> Array:
+    """`log(x^a y^b / B(a, b))`, the density of the logit of a Beta variable."""
+    log_x, log_y = _log_of_pair(x, y)
+    return a * log_x + b * log_y - log_beta(a, b)
+
+
+def _fraction(a: Array, b: Array, x: Array) -> Array:
+    """The continued fraction `1/(1 + d_1/(1 + d_2/(1 + ...)))` of `I_x(a, b) a B(a, b) / (x^a (1 - x)^b)`, by Lentz's method."""
+    tolerance = 0.5 * float(jnp.finfo(x.dtype).eps)
+
+    def unfinished(state: tuple[Array, ...]) -> Array:
+        m, _, _, _, change = state
+        return jnp.any(jnp.abs(change - 1.0) > tolerance) & (m < MAX_TERMS)
+
+    def step(state: tuple[Array, ...]) -> tuple[Array, ...]:
+        count, c, d, h, _ = state
+        m = count.astype(x.dtype)
+        even = m * (b - m) * x / ((a + (2.0 * m - 1.0)) * (a + 2.0 * m))
+        d = 1.0 / (1.0 + even * d)
+        c = 1.0 + even / c
+        h = h * (c * d)
+        odd = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + (2.0 * m + 1.0)))
+        d = 1.0 / (1.0 + odd * d)
+        c = 1.0 + odd / c
+        return count + 1, c, d, h * (c * d), c * d
+
+    d = 1.0 / (1.0 - (a + b) * x / (a + 1.0))
+    return lax.while_loop(unfinished, step, (jnp.int32(1), jnp.ones_like(x), d, d, jnp.full_like(x, 2.0)))[3]
+
+
+def _log_betainc_pair(a: Array, b: Array, x: Array, y: Array) -> tuple[Array, Array]:
+    swap = x > (a + 1.0) / (a + b + 2.0)
+    a, b = jnp.where(swap, b, a), jnp.where(swap, a, b)
+    x, y = jnp.where(swap, y, x), jnp.where(swap, x, y)
+    positive = x > 0
+    x, y = jnp.where(positive, x, 0.5), jnp.where(positive, y, 0.5)
+    own = _log_beta_kernel(a, b, x, y) - jnp.log(a) + jnp.log(_fraction(a, b, jnp.where(positive, x, 0.0)))
+    own = jnp.minimum(own, -float(jnp.finfo(x.dtype).tiny))
+    other = jnp.where(positive, log1mexp(own), 0.0)
+    own = jnp.where(positive, own, -np.inf)
+    return jnp.where(swap, other, own), jnp.where(swap, own, other)
+
+
+@jax.custom_jvp
+def log_betainc_pair(a: Array, b: Array, x: Array, y: Array) -> tuple[Array, Array]:
+    """The logarithms of the regularized incomplete beta function `I_x(a, b)` and of `1 - I_x(a, b)`.
+
+    `y = 1 - x` is given too, for its accuracy. Arguments are arrays of one shape and dtype. The derivative follows `x`; that of `y` is its negative.
+    """
+    return _log_betainc_pair(a, b, x, y)
+
+
+def _log_betainc_pair_jvp(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
+    (a, b, x, y), (da, db, dx, _) = primals, tangents
+    p, q = log_betainc_pair(a, b, x, y)
+    dp, dq = jnp.zeros_like(p), jnp.zeros_like(q)
+    if not isinstance(da, SymbolicZero):
+        p_a, q_a = jax.jvp(lambda a: _log_betainc_pair(a, b, x, y), (a,), (jnp.ones_like(a),))[1]
+        dp, dq = dp + p_a * da, dq + q_a * da
+    if not isinstance(db, SymbolicZero):
+        p_b, q_b = jax.jvp(lambda b: _log_betainc_pair(a, b, x, y), (b,), (jnp.ones_like(b),))[1]
+        dp, dq = dp + p_b * db, dq + q_b * db
+    if not isinstance(dx, SymbolicZero):
+        inside = (x > 0) & (y > 0)
+        safe_x, safe_y = jnp.where(inside, x, 0.5), jnp.where(inside, y, 0.5)
+        log_density = _log_beta_kernel(a, b, safe_x, safe_y) - jnp.log(safe_x) - jnp.log(safe_y)
+        dp = dp + jnp.where(inside, jnp.exp(log_density - jnp.where(inside, p, 0.0)), 0.0) * dx
+        dq = dq - jnp.where(inside, jnp.exp(log_density - jnp.where(inside, q, 0.0)), 0.0) * dx
+    return (p, q), (dp, dq)
+
+
+log_betainc_pair.defjvp(_log_betainc_pair_jvp, symbolic_zeros=True)
+
+
+def _beta_logit_quantile(a: Array, b: Array, log_p: Array, log_q: Array) -> Array:
+    swap = log_q < log_p
+    a, b = jnp.where(swap, b, a), jnp.where(swap, a, b)
+    target = jnp.where(swap, log_q, log_p)
+    # I_x(a, b) < (x / (1 - x))^a / (a B(a, b)) bounds the logit from below; the normal approximation is close for large a and b
+    bound = (target + jnp.log(a) + log_beta(a, b)) / a
+    normal = jnp.log(a / b) + jnp.sqrt(1.0 / a + 1.0 / b) * log_ndtr_inverse(jnp.minimum(target, -LOG_2))
+    tolerance = 4 * float(jnp.finfo(a.dtype).eps)
+
+    def unfinished(state: tuple[Array, Array, Array]) -> Array:
+        n, z, step = state
+        return jnp.any(jnp.abs(step) > tolerance * (1.0 + jnp.abs(z))) & (n < MAX_NEWTON)
+
+    def newton(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        # log I is concave in the logit z, so that Newton's method converges from everywhere
+        n, z, _ = state
+        tiny = float(jnp.finfo(a.dtype).tiny)
+        x, y = jnp.maximum(lax.logistic(z), tiny), jnp.maximum(lax.logistic(-z), tiny)
+        own, _ = _log_betainc_pair(a, b, x, y)
+        step = (target - own) * jnp.exp(own - _log_beta_kernel(a, b, x, y))
+        new = jnp.maximum(z + jnp.minimum(step, 2.0), bound)
+        return n + 1, new, new - z
+
+    z = lax.while_loop(unfinished, newton, (jnp.int32(0), jnp.maximum(bound, normal), jnp.ones_like(a)))[1]
+    return jnp.where(swap, -z, z)
+
+
+@jax.custom_jvp
+def beta_logit_quantile(a: Array, b: Array, log_p: Array, log_q: Array) -> Array:
+    """`logit x` with `I_x(a, b) = p`, given both `log p` and `log(1 - p)`: the smaller of the two decides.
+
+    Arguments are arrays of one shape and dtype; `log_p` and `log_q` are finite.
+    """
+    return _beta_logit_quantile(a, b, log_p, log_q)
+
+
+def _beta_logit_quantile_jvp(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
+    (a, b, log_p, log_q), (da, db, dp, dq) = primals, tangents
+    z = beta_logit_quantile(a, b, log_p, log_q)
+    lower = log_p <= log_q
+    tiny = float(jnp.finfo(a.dtype).tiny)
+    x, y = jnp.maximum(lax.logistic(z), tiny), jnp.maximum(lax.logistic(-z), tiny)
+    kernel = _log_beta_kernel(a, b, x, y)
+    by_p, by_q = jnp.exp(log_p - kernel), jnp.exp(log_q - kernel)
+    dz = jnp.zeros_like(z)
+    if not isinstance(dp, SymbolicZero):
+        dz = dz + jnp.where(lower, by_p, 0.0) * dp
+    if not isinstance(dq, SymbolicZero):
+        dz = dz - jnp.where(lower, 0.0, by_q) * dq
+    if not isinstance(da, SymbolicZero):
+        p_a, q_a = jax.jvp(lambda a: _log_betainc_pair(a, b, x, y), (a,), (jnp.ones_like(a),))[1]
+        dz = dz + jnp.where(lower, -p_a * by_p, q_a * by_q) * da
+    if not isinstance(db, SymbolicZero):
+        p_b, q_b = jax.jvp(lambda b: _log_betainc_pair(a, b, x, y), (b,), (jnp.ones_like(b),))[1]
+        dz = dz + jnp.where(lower, -p_b * by_p, q_b * by_q) * db
+    return z, dz
+
+
+beta_logit_quantile.defjvp(_beta_logit_quantile_jvp, symbolic_zeros=True)
+
+
+def betainc(a: ArrayLike, b: ArrayLike, x: ArrayLike) -> Array:
+    """The regularized incomplete beta function `I_x(a, b)`, differentiable in all arguments; `x` in [0, 1]."""
+    a, b, x = operands(a, b, x)
+    return jnp.exp(log_betainc_pair(a, b, x, 1.0 - x)[0])
+
+
+def betaincinv(a: ArrayLike, b: ArrayLike, p: ArrayLike) -> Array:
+    """The `x` with `I_x(a, b) = p`, differentiable in all arguments; nan for `p` outside [0, 1]."""
+    a, b, p = operands(a, b, p)
+    inside = (p > 0) & (p < 1)
+    safe = jnp.where(inside, p, 0.5)
+    x = lax.logistic(beta_logit_quantile(a, b, jnp.log(safe), jnp.log1p(-safe)))
+    return jnp.where(inside, x, jnp.where((p == 0) | (p == 1), p, np.nan))
+
+
+# Student's t ------------------------------------------------------------------------------------------------------------
+
+
+def student_t_log_norm(df: ArrayLike) -> Any:
+    """`log Gamma((df + 1)/2) - log Gamma(df/2) - log(pi df)/2`, which tends to `-log(2 pi)/2` without cancellation."""
+    return log_gamma_half_step(0.5 * df) - HALF_LOG_2PI
+
+
+def _student_t_log_density(df: Array, z: Array) -> Array:
+    return student_t_log_norm(df) - (0.5 * df + 0.5) * jnp.log1p(z * z / df)
+
+
+def _student_t_log_cdf(df: Array, z: Array) -> Array:
+    square = jnp.maximum(z * z, float(jnp.finfo(z.dtype).tiny) ** 0.5)
+    share, rest = square / (df + square), df / (df + square)
+    tail = log_betainc_pair(0.5 * df, jnp.full_like(df, 0.5), rest, share)[0] - LOG_2
+    return jnp.where(z > 0, log1mexp(tail), tail)
+
+
+@jax.custom_jvp
+def student_t_log_cdf(df: Array, z: Array) -> Array:
+    """`log P(T <= z)` of Student's t with `df` degrees of freedom: `P(T <= -t) = I_x(df/2, 1/2)/2` with `x = df/(df + t^2)`."""
+    return _student_t_log_cdf(df, z)
+
+
+def _student_t_log_cdf_jvp(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[Array, Array]:
+    (df, z), (d_df, dz) = primals, tangents
+    out = student_t_log_cdf(df, z)
+    d_out = jnp.zeros_like(out)
+    if not isinstance(d_df, SymbolicZero):
+        d_out = d_out + jax.jvp(lambda df: _student_t_log_cdf(df, z), (df,), (jnp.ones_like(df),))[1] * d_df
+    if not isinstance(dz, SymbolicZero):
+        d_out = d_out + jnp.exp(_student_t_log_density(df, z) - out) * dz
+    return out, d_out
+
+
+student_t_log_cdf.defjvp(_student_t_log_cdf_jvp, symbolic_zeros=True)
+
+
+@jax.custom_jvp
+def student_t_log_cdf_inverse(df: Array, log_p: Array) -> Array:
+    """The `t <= 0` with `log P(T <= t) = log_p`, for `log_p <= log(1/2)`."""
+    log_two_sided = jnp.minimum(log_p + LOG_2, -float(jnp.finfo(df.dtype).tiny))
+    logit = beta_logit_quantile(0.5 * df, jnp.full_like(df, 0.5), log_two_sided, log1mexp(log_two_sided))
+    return -jnp.sqrt(df) * jnp.exp(-0.5 * logit)
+
+
+def _student_t_log_cdf_inverse_jvp(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[Array, Array]:
+    (df, log_p), (d_df, dlog_p) = primals, tangents
+    t = student_t_log_cdf_inverse(df, log_p)
+    slope = jnp.exp(log_p - _student_t_log_density(df, t))
+    dt = jnp.zeros_like(t)
+    if not isinstance(d_df, SymbolicZero):
+        dt = dt - slope * jax.jvp(lambda df: _student_t_log_cdf(df, t), (df,), (jnp.ones_like(df),))[1] * d_df
+    if not isinstance(dlog_p, SymbolicZero):
+        dt = dt + slope * dlog_p
+    return t, dt
+
+
+student_t_log_cdf_inverse.defjvp(_student_t_log_cdf_inverse_jvp, symbolic_zeros=True)

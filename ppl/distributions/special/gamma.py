@@ -1,0 +1,215 @@
+"""Stirling's remainder, the beta function, and the incomplete gamma function with its inverse, in log space.
+
+Sources: Abramowitz & Stegun 6.1.41 (Stirling's series); DiDonato & Morris (1986), "Computation of the incomplete gamma function
+ratios and their inverse" (series and continued fraction, their domains); Thompson & Barnett (1986) for evaluating the fraction.
+"""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.custom_derivatives import SymbolicZero
+
+from ppl._typing import Array, ArrayLike
+from ppl.distributions.special.elementary import HALF_LOG_2PI, as_float, is_number, log, log1mexp, log1p, operands
+from ppl.distributions.special.normal import log_ndtr_inverse
+
+STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400)
+MAX_TERMS = 20_000
+MAX_NEWTON = 40
+
+
+def stirling_remainder(x: ArrayLike) -> Any:
+    """`log Gamma(x) - [(x - 1/2) log x - x + log(2 pi)/2]` for `x > 0`, about `1/(12 x)`, without the cancellation."""
+    if is_number(x):
+        if 0 < x < 100:
+            return math.lgamma(x) - ((x - 0.5) * math.log(x) - x + HALF_LOG_2PI)
+        return math.fsum(c * x ** -(2 * k + 1) for k, c in enumerate(STIRLING)) if x > 0 else math.nan
+    x = as_float(x)
+    terms, start = (8, 8.0) if x.dtype == np.float64 else (4, 4.0)
+    large = x > start
+    small_x, large_x = jnp.where(large, 1.0, x), jnp.where(large, x, start)
+    direct = lax.lgamma(small_x) - ((small_x - 0.5) * lax.log(small_x) - small_x + HALF_LOG_2PI)
+    u = 1.0 / large_x
+    w = u * u
+    series = STIRLING[terms - 1]
+    for c in reversed(STIRLING[: terms - 1]):
+        series = series * w + c
+    return jnp.where(large, series * u, direct)
+
+
+def log_gamma_peak(a: ArrayLike) -> Any:
+    """`a log a - a - log Gamma(a)`: the logarithm of `x^a e^-x / Gamma(a)` at its maximum `x = a`, accurate for large `a`."""
+    return 0.5 * log(a) - HALF_LOG_2PI - stirling_remainder(a)
+
+
+def log_beta(a: ArrayLike, b: ArrayLike) -> Any:
+    """`log B(a, b)` for positive `a`, `b` (of broadcastable shapes of equal rank), without differences of large log-gammas."""
+    total = a + b
+    main = HALF_LOG_2PI - a * log1p(b / a) - b * log1p(a / b) + 0.5 * (log(total) - log(a) - log(b))
+    return main + (stirling_remainder(a) + stirling_remainder(b) - stirling_remainder(total))
+
+
+def log_gamma_half_step(x: ArrayLike) -> Any:
+    """`log Gamma(x + 1/2) - log Gamma(x) - log(x)/2`, about `-1/(8 x)`; from the duplication formula."""
+    return stirling_remainder(2.0 * x) - 2.0 * stirling_remainder(x)
+
+
+def log_gamma_kernel(a: Array, x: Array) -> Array:
+    """`log(x^a e^-x / Gamma(a))` for `x > 0`, the density of the logarithm of a Gamma variable, accurate for large `a`."""
+    t = x / a
+    return a * (lax.log(t) + (1.0 - t)) + log_gamma_peak(a)
+
+
+def _series(a: Array, x: Array) -> Array:
+    """`sum_n x^n / ((a + 1) ... (a + n))`, for `x < a + 1`."""
+    tolerance = 0.1 * float(jnp.finfo(x.dtype).eps)
+
+    def unfinished(state: tuple[Array, Array, Array]) -> Array:
+        n, term, total = state
+        return jnp.any(term > tolerance * total) & (n < MAX_TERMS)
+
+    def add(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        n, term, total = state
+        term = term * (x / (a + n.astype(x.dtype)))
+        return n + 1, term, total + term
+
+    return lax.while_loop(unfinished, add, (jnp.int32(1), jnp.ones_like(x), jnp.ones_like(x)))[2]
+
+
+def _fraction(a: Array, x: Array) -> Array:
+    """`Gamma(a, x) e^x / x^a = 1/(x + 1 - a - 1 (1 - a)/(x + 3 - a - ...))`, for `x >= a + 1`, by Lentz's method."""
+    tolerance = 0.5 * float(jnp.finfo(x.dtype).eps)
+
+    def unfinished(state: tuple[Array, ...]) -> Array:
+        n, _, _, _, change = state
+        return jnp.any(jnp.abs(change - 1.0) > tolerance) & (n < MAX_TERMS)
+
+    def step(state: tuple[Array, ...]) -> tuple[Array, ...]:
+        n, c, d, h, _ = state
+        i = n.astype(x.dtype)
+        numerator, b = i * (a - i), (x - a) + (1.0 + 2.0 * i)
+        d = 1.0 / (numerator * d + b)
+        c = b + numerator / c
+        return n + 1, c, d, h * (c * d), c * d
+
+    b = x - a + 1.0
+    first = (jnp.int32(1), jnp.full_like(x, 1 / float(jnp.finfo(x.dtype).tiny) / 16), 1.0 / b, 1.0 / b, jnp.full_like(x, 2.0))
+    return lax.while_loop(unfinished, step, first)[3]
+
+
+def _log_gammainc_pair(a: Array, x: Array) -> tuple[Array, Array]:
+    below = x < a + 1.0
+    positive = x > 0
+    series = _series(a, jnp.where(below & positive, x, 0.0))
+    fraction = _fraction(jnp.where(below, 1.0, a), jnp.where(below, 50.0, x))
+    kernel = log_gamma_kernel(a, jnp.where(positive, x, 1.0))
+    own = kernel + jnp.log(jnp.where(below, series, fraction)) - jnp.where(below, jnp.log(a), 0.0)
+    own = jnp.where(positive, jnp.minimum(own, -float(jnp.finfo(x.dtype).tiny)), -1.0)
+    other = log1mexp(own)
+    lower = jnp.where(positive, jnp.where(below, own, other), -np.inf)
+    return lower, jnp.where(positive, jnp.where(below, other, own), 0.0)
+
+
+@jax.custom_jvp
+def log_gammainc_pair(a: Array, x: Array) -> tuple[Array, Array]:
+    """The logarithms of the regularized incomplete gamma functions `P(a, x)` and `Q(a, x) = 1 - P(a, x)`.
+
+    Both keep their relative accuracy far in the tails. Arguments are arrays of one shape and dtype, `a > 0`, `x >= 0`.
+    """
+    return _log_gammainc_pair(a, x)
+
+
+def _log_gammainc_pair_jvp(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
+    (a, x), (da, dx) = primals, tangents
+    if isinstance(da, SymbolicZero):
+        p, q = log_gammainc_pair(a, x)
+        dp, dq = jnp.zeros_like(p), jnp.zeros_like(q)
+    else:
+        (p, q), (p_a, q_a) = jax.jvp(lambda a: _log_gammainc_pair(a, x), (a,), (jnp.ones_like(a),))
+        dp, dq = p_a * da, q_a * da
+    if not isinstance(dx, SymbolicZero):
+        safe = jnp.where(x > 0, x, 1.0)
+        log_density = log_gamma_kernel(a, safe) - jnp.log(safe)
+        inside = (x > 0) & (x < np.inf)
+        dp = dp + jnp.where(inside, jnp.exp(log_density - jnp.where(inside, p, 0.0)), 0.0) * dx
+        dq = dq - jnp.where(inside, jnp.exp(log_density - jnp.where(inside, q, 0.0)), 0.0) * dx
+    return (p, q), (dp, dq)
+
+
+log_gammainc_pair.defjvp(_log_gammainc_pair_jvp, symbolic_zeros=True)
+
+
+def _gamma_quantile(a: Array, log_p: Array, log_q: Array) -> Array:
+    lower = log_p < log_q
+    target = jnp.where(lower, log_p, log_q)
+    # P(a, x) <= x^a / Gamma(a + 1), so this bounds log x from below; Wilson & Hilferty (1931) is close unless `a` is small
+    bound = (log_p - log_gamma_peak(a) + jnp.log(a)) / a + (jnp.log(a) - 1.0)
+    z = log_ndtr_inverse(jnp.minimum(target, -np.log(2.0)))
+    root = 1.0 - 1.0 / (9.0 * a) + jnp.where(lower, z, -z) / (3.0 * jnp.sqrt(a))
+    start = jnp.where(root > 0.1, jnp.maximum(bound, jnp.log(a) + 3.0 * jnp.log(jnp.maximum(root, 0.1))), bound)
+    tolerance = 4 * float(jnp.finfo(a.dtype).eps)
+
+    def unfinished(state: tuple[Array, Array, Array]) -> Array:
+        n, y, step = state
+        return jnp.any(jnp.abs(step) > tolerance * (1.0 + jnp.abs(y))) & (n < MAX_NEWTON)
+
+    def newton(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        # log P and log Q are concave in y = log x, so that Newton's method converges from everywhere
+        n, y, _ = state
+        x = jnp.maximum(jnp.exp(y), float(jnp.finfo(a.dtype).tiny))
+        p, q = _log_gammainc_pair(a, x)
+        own = jnp.where(lower, p, q)
+        step = (target - own) * jnp.exp(own - log_gamma_kernel(a, x)) * jnp.where(lower, 1.0, -1.0)
+        new = jnp.maximum(y + jnp.clip(step, -1e4, 1.0), bound)
+        return n + 1, new, new - y
+
+    return lax.while_loop(unfinished, newton, (jnp.int32(0), start, jnp.ones_like(a)))[1]
+
+
+@jax.custom_jvp
+def gamma_log_quantile(a: Array, log_p: Array, log_q: Array) -> Array:
+    """`log x` with `P(a, x) = p`, given both `log p` and `log(1 - p)`: the smaller of the two decides.
+
+    Arguments are arrays of one shape and dtype; `log_p` and `log_q` are finite.
+    """
+    return _gamma_quantile(a, log_p, log_q)
+
+
+def _gamma_log_quantile_jvp(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
+    (a, log_p, log_q), (da, dp, dq) = primals, tangents
+    y = gamma_log_quantile(a, log_p, log_q)
+    lower = log_p < log_q
+    x = jnp.maximum(jnp.exp(y), float(jnp.finfo(a.dtype).tiny))
+    kernel = log_gamma_kernel(a, x)
+    by_p, by_q = jnp.exp(log_p - kernel), jnp.exp(log_q - kernel)
+    dy = jnp.zeros_like(y)
+    if not isinstance(dp, SymbolicZero):
+        dy = dy + jnp.where(lower, by_p, 0.0) * dp
+    if not isinstance(dq, SymbolicZero):
+        dy = dy - jnp.where(lower, 0.0, by_q) * dq
+    if not isinstance(da, SymbolicZero):
+        _, (p_a, q_a) = jax.jvp(lambda a: _log_gammainc_pair(a, x), (a,), (jnp.ones_like(a),))
+        dy = dy + jnp.where(lower, -p_a * by_p, q_a * by_q) * da
+    return y, dy
+
+
+gamma_log_quantile.defjvp(_gamma_log_quantile_jvp, symbolic_zeros=True)
+
+
+def gammainc(a: ArrayLike, x: ArrayLike) -> Array:
+    """The regularized lower incomplete gamma function `P(a, x)`, differentiable in both arguments."""
+    a, x = operands(a, x)
+    return lax.igamma(a, x)
+
+
+def gammaincinv(a: ArrayLike, p: ArrayLike) -> Array:
+    """The `x` with `P(a, x) = p`, differentiable in both arguments; 0 at `p = 0`, inf at `p = 1`, nan outside."""
+    a, p = operands(a, p)
+    inside = (p > 0) & (p < 1)
+    safe = jnp.where(inside, p, 0.5)
+    x = jnp.exp(gamma_log_quantile(a, jnp.log(safe), jnp.log1p(-safe)))
+    return jnp.where(inside, x, jnp.where(p == 0, 0.0, jnp.where(p == 1, np.inf, np.nan)))
