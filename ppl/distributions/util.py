@@ -149,7 +149,7 @@ def sum_rightmost(x: ArrayLike, dim: int) -> Array:
     ndim = np.ndim(x)
     if dim == 0 or ndim == 0:
         return x
-    return lax.reduce_sum(lax.asarray(x), tuple(range(max(ndim - dim, 0), ndim)))
+    return lax.reduce_sum(x, tuple(range(max(ndim - dim, 0), ndim)))
 
 
 def all_rightmost(x: Any, dim: int) -> Any:

@@ -1,0 +1,31 @@
+"""The base class of distributions and its wrappers."""
+
+from typing import Any
+
+from ppl.distributions.distribution.base import (
+    Distribution,
+    ExpandedDistribution,
+    Independent,
+    MaskedDistribution,
+    enable_validation,
+    validation_enabled,
+)
+from ppl.distributions.distribution.special import Delta, ImproperUniform, Unit
+
+__all__ = [
+    "Delta",
+    "Distribution",
+    "ExpandedDistribution",
+    "ImproperUniform",
+    "Independent",
+    "MaskedDistribution",
+    "Unit",
+    "enable_validation",
+    "validation_enabled",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "_VALIDATION_ENABLED":
+        return bool(Distribution._validate_args)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,83 @@
+"""Checks of parameters and samples, of concrete values only and in NumPy only."""
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from ppl.distributions import constraints
+from ppl.distributions.constraints import Constraint
+from ppl.distributions.util import as_operand, is_concrete
+
+if TYPE_CHECKING:
+    from ppl.distributions.distribution.base import Distribution
+
+
+def check_parameter(cls: type["Distribution"], name: str, value: Any, constraint: Constraint) -> None:
+    """Check one concrete parameter.
+
+    Raises:
+        TypeError: if it is no number or array of numbers.
+        ValueError: if it does not lie in `constraint`; the note says what was found.
+    """
+    message = f"{cls.__name__} distribution got invalid {name} parameter."
+    if _is_number(value):
+        array = value
+    else:
+        array = as_operand(value)
+        if array.dtype.kind not in "biufcV":
+            raise _explained(cls, name, TypeError(message), f"found {_show(value)}, expected numbers in {constraint!r}")
+    if np.ndim(array) < constraint.event_dim:
+        cure = f"expected at least {constraint.event_dim} dimension(s), for {constraint!r}"
+        raise _explained(cls, name, ValueError(message), f"found an array of shape {np.shape(array)}, {cure}")
+    valid = np.asarray(constraint.check(array))
+    if not valid.all():
+        raise _explained(cls, name, ValueError(message), _describe_invalid(array, valid, constraint))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, np.generic)
+
+
+def _explained(cls: type["Distribution"], name: str, error: Exception, detail: str) -> Exception:
+    """The error with the detail: as a note, or as its cause where the message is fixed to its last character."""
+    if name in cls._terse_parameters:
+        error.__cause__ = type(error)(detail)
+    else:
+        error.add_note(detail)
+    return error
+
+
+def _show(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _describe_invalid(array: Any, valid: np.ndarray, constraint: Constraint) -> str:
+    if valid.ndim == 0:
+        return f"found {_show(np.asarray(array).tolist())}, expected a value in {constraint!r}"
+    index = tuple(int(i) for i in np.argwhere(~valid)[0])
+    entry = np.broadcast_to(array, valid.shape + np.shape(array)[np.ndim(array) - constraint.event_dim :])[index]
+    count = int(valid.size - valid.sum())
+    return f"found {_show(entry.tolist())} at index {index} ({count} of {valid.size} are invalid), expected values in {constraint!r}"
+
+
+def warn_out_of_support(d: "Distribution", value: Any, valid: np.ndarray, support: Constraint) -> None:
+    """Warn that entries of `value` lie outside the support of `d`."""
+    warnings.warn(
+        "Out-of-support values provided to log prob method. The value argument should be within the support. "
+        f"{type(d).__name__} has support {_show(support)}; {_describe_invalid(value, valid, support)}.",
+        UserWarning,
+        stacklevel=4,
+    )
+
+
+def has_tracers(constraint: Constraint) -> bool:
+    """Whether a parameter of `constraint` is traced."""
+    return not all(is_concrete(leaf) for leaf in jax.tree_util.tree_leaves(constraint))
+
+
+def is_checkable(constraint: Constraint) -> bool:
+    """Whether values can be checked against `constraint` now."""
+    return not constraints.is_dependent(constraint) and not has_tracers(constraint)
