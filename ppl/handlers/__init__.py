@@ -1,0 +1,24 @@
+"""Effect handlers: each changes the meaning of the statements of a model that runs inside it."""
+
+from ppl.handlers.density import mask, scale
+from ppl.handlers.programs import lift, reparam
+from ppl.handlers.randomness import seed
+from ppl.handlers.structure import block, infer_config, scope, trace
+from ppl.handlers.values import condition, do, replay, substitute, uncondition
+
+__all__ = [
+    "block",
+    "condition",
+    "do",
+    "infer_config",
+    "lift",
+    "mask",
+    "reparam",
+    "replay",
+    "scale",
+    "scope",
+    "seed",
+    "substitute",
+    "trace",
+    "uncondition",
+]
