@@ -12,11 +12,13 @@ from jax import random
 
 from ppl._typing import Array, ArrayLike, Key, Message, Shape
 from ppl.stack import CondIndepStackFrame, Messenger, apply_stack, current_stack
+from ppl.trace import check_value
 from ppl.util import find_stack_level
 
 __all__ = ["plate", "plate_stack", "subsample"]
 
 _FRAMED = frozenset(("sample", "param", "plate", "deterministic"))
+_SUBSAMPLE_HINT = " (take the subsample of full data with ppl.subsample(data, event_dim))"
 _SCALED = frozenset(("sample", "param", "plate"))
 
 
@@ -155,7 +157,7 @@ class plate(Messenger):
         if kind == "sample":
             frames = msg["cond_indep_stack"]
             if frames and frames[0].dim == self.dim:
-                _check_value(msg)
+                check_value(msg, _SUBSAMPLE_HINT if self.subsample_size != self.size else "")
         elif kind in ("param", "subsample") and msg["kwargs"].get("event_dim") is not None:
             msg["value"] = self._take(msg)
 
@@ -216,32 +218,6 @@ def _declare(name: str, size: int, subsample_size: int, dim: int | None) -> tupl
             stacklevel=find_stack_level(),
         )
     return int(dim), indices
-
-
-def _check_value(msg: Message) -> None:
-    """Check the value of a site against its distribution and its plates, once every plate has been applied."""
-    fn, frames = msg["fn"], msg["cond_indep_stack"]
-    shape, batch_shape, event_shape = np.shape(msg["value"]), fn.batch_shape, fn.event_shape
-    split = max(len(shape) - len(event_shape), 0)
-    value_batch = shape[:split]
-    if (
-        _broadcastable(shape[split:], event_shape)
-        and _broadcastable(value_batch, batch_shape)
-        and all(-frame.dim > split or value_batch[frame.dim] in (1, frame.size) for frame in frames)
-    ):
-        return
-    plates = ", ".join(f"{f.name!r} ({f.size})" for f in reversed(frames))
-    cure = f"pass a value of shape {(*batch_shape, *event_shape)}"
-    if any(isinstance(handler, plate) and handler.subsample_size != handler.size for handler in current_stack()):
-        cure += ", taking the subsample of full data with ppl.subsample(data, event_dim)"
-    raise ValueError(
-        f"site {msg['name']!r}: value of shape {shape} does not fit batch shape {batch_shape} and event shape {event_shape} "
-        f"in plate {plates}; {cure}, or declare batch dimensions as event dimensions with .to_event(1)"
-    )
-
-
-def _broadcastable(a: Shape, b: Shape) -> bool:
-    return all(n == m or n == 1 or m == 1 for n, m in zip(reversed(a), reversed(b)))
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, overload
 
 from ppl._typing import Message
+from ppl.distributions.distribution import ExpandedDistribution, Independent, MaskedDistribution
 
 __all__ = [
     "CondIndepStackFrame",
@@ -179,17 +180,20 @@ def apply_stack(msg: Message) -> Message:
     stack = _STACK.get()
     innermost = len(stack) - 1
     outermost = 0
+    drawing = False
     try:
         for position in range(innermost, -1, -1):
             stack[position].process_message(msg)
             if msg.get("stop"):
                 outermost = position
                 break
+        drawing = True
         default_process_message(msg)
+        drawing = False
         for position in range(outermost, innermost + 1):
             stack[position].postprocess_message(msg)
     except Exception as error:
-        _add_note(error, msg)
+        _add_note(error, msg, drawing)
         raise
     return msg
 
@@ -224,7 +228,7 @@ def acts_inside(msg: Message, handler: Callable[[Any], Messenger]) -> bool:
     return bool(msg.get("_control_flow_done"))
 
 
-def _add_note(error: Exception, msg: Message) -> None:
+def _add_note(error: Exception, msg: Message, drawing: bool) -> None:
     """Say in a note of the exception where in the model it was raised; never raises itself."""
     name = msg.get("name")
     if name is None:
@@ -233,14 +237,21 @@ def _add_note(error: Exception, msg: Message) -> None:
     fn = msg.get("fn")
     if msg["type"] == "sample":
         batch_shape, event_shape = getattr(fn, "batch_shape", "unknown"), getattr(fn, "event_shape", "unknown")
-        text += f" ~ {type(fn).__name__} (batch shape {batch_shape}, event shape {event_shape})"
-        if msg["value"] is None and msg["kwargs"].get("rng_key") is None:
+        text += f" ~ {_family(fn)} (batch shape {batch_shape}, event shape {event_shape})"
+        if drawing and msg["kwargs"].get("rng_key") is None:
             text += ", without a random key: run the model inside `handlers.seed`, or pass `rng_key`"
     frames = msg.get("cond_indep_stack")
     if frames:
         text += ", in " + describe_plates(frames)
     caller = _user_frame()
     error.add_note(text + (f"; {caller}" if caller else ""))
+
+
+def _family(fn: Any) -> str:
+    """The name of a distribution's class, below the wrappers that plates, masks and `to_event` put around it."""
+    while isinstance(fn, ExpandedDistribution | Independent | MaskedDistribution):
+        fn = fn.base_dist
+    return type(fn).__name__
 
 
 def describe_plates(frames: Sequence[CondIndepStackFrame]) -> str:

@@ -279,6 +279,7 @@ def format_shapes(
                 value 3 | 2
     """  # noqa: W291
     shown = _upto(trace, last_site)
+    params: list[tuple[list[str], list[str], list[str]]]
     params = [([name], _shape_cells(site["value"]), []) for name, site in shown if site["type"] == "param"]
     samples: list[tuple[list[str], list[str], list[str]]] = []
     for name, site in shown:
