@@ -13,7 +13,8 @@ from jax.custom_derivatives import SymbolicZero
 
 from ppl._typing import Array, ArrayLike
 from ppl.distributions.special.elementary import HALF_LOG_2PI, log1mexp, operands
-from ppl.distributions.special.gamma import MAX_NEWTON, MAX_TERMS, log_beta, log_gamma_half_step
+from ppl.distributions.special.gamma import MAX_NEWTON, log_beta, log_gamma_half_step
+from ppl.distributions.special.iteration import State, iterate
 from ppl.distributions.special.normal import log_ndtr_inverse
 
 LOG_2 = float(np.log(2.0))
@@ -34,15 +35,14 @@ def _log_beta_kernel(a: Array, b: Array, x: Array, y: Array) -> Array:
 
 def _fraction(a: Array, b: Array, x: Array) -> Array:
     """The continued fraction `1/(1 + d_1/(1 + d_2/(1 + ...)))` of `I_x(a, b) a B(a, b) / (x^a (1 - x)^b)`, by Lentz's method."""
-    tolerance = 0.5 * float(jnp.finfo(x.dtype).eps)
 
-    def unfinished(state: tuple[Array, ...]) -> Array:
-        m, _, _, _, change = state
-        return jnp.any(jnp.abs(change - 1.0) > tolerance) & (m < MAX_TERMS)
+    def start(a: Array, b: Array, x: Array) -> State:
+        d = 1.0 / (1.0 - (a + b) * x / (a + 1.0))
+        return jnp.ones_like(x), d, d, jnp.ones_like(x)
 
-    def step(state: tuple[Array, ...]) -> tuple[Array, ...]:
-        count, c, d, h, _ = state
-        m = count.astype(x.dtype)
+    def step(m: Array, params: tuple[Array, ...], state: State) -> State:
+        a, b, x = params
+        c, d, h, _ = state
         even = m * (b - m) * x / ((a + (2.0 * m - 1.0)) * (a + 2.0 * m))
         d = 1.0 / (1.0 + even * d)
         c = 1.0 + even / c
@@ -50,10 +50,9 @@ def _fraction(a: Array, b: Array, x: Array) -> Array:
         odd = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + (2.0 * m + 1.0)))
         d = 1.0 / (1.0 + odd * d)
         c = 1.0 + odd / c
-        return count + 1, c, d, h * (c * d), c * d
+        return c, d, h * (c * d), c * d - 1.0
 
-    d = 1.0 / (1.0 - (a + b) * x / (a + 1.0))
-    return lax.while_loop(unfinished, step, (jnp.int32(1), jnp.ones_like(x), d, d, jnp.full_like(x, 2.0)))[3]
+    return iterate(step, start, (a, b, x))
 
 
 def _log_betainc_pair(a: Array, b: Array, x: Array, y: Array) -> tuple[Array, Array]:
@@ -73,7 +72,8 @@ def _log_betainc_pair(a: Array, b: Array, x: Array, y: Array) -> tuple[Array, Ar
 def log_betainc_pair(a: Array, b: Array, x: Array, y: Array) -> tuple[Array, Array]:
     """The logarithms of the regularized incomplete beta function `I_x(a, b)` and of `1 - I_x(a, b)`.
 
-    `y = 1 - x` is given too, for its accuracy. Arguments are arrays of one shape and dtype. The derivative follows `x`; that of `y` is its negative.
+    `y = 1 - x` is given too, for its accuracy. Arguments are arrays of one shape and dtype.
+    The derivative follows `x`; that of `y` is its negative.
     """
     return _log_betainc_pair(a, b, x, y)
 

@@ -15,10 +15,10 @@ from jax.custom_derivatives import SymbolicZero
 
 from ppl._typing import Array, ArrayLike
 from ppl.distributions.special.elementary import HALF_LOG_2PI, as_float, is_number, log, log1mexp, log1p, operands
+from ppl.distributions.special.iteration import State, iterate
 from ppl.distributions.special.normal import log_ndtr_inverse
 
 STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400)
-MAX_TERMS = 20_000
 MAX_NEWTON = 40
 
 
@@ -66,39 +66,36 @@ def log_gamma_kernel(a: Array, x: Array) -> Array:
 
 def _series(a: Array, x: Array) -> Array:
     """`sum_n x^n / ((a + 1) ... (a + n))`, for `x < a + 1`."""
-    tolerance = 0.1 * float(jnp.finfo(x.dtype).eps)
 
-    def unfinished(state: tuple[Array, Array, Array]) -> Array:
-        n, term, total = state
-        return jnp.any(term > tolerance * total) & (n < MAX_TERMS)
+    def start(a: Array, x: Array) -> State:
+        return jnp.ones_like(x), jnp.ones_like(x), jnp.ones_like(x)
 
-    def add(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        n, term, total = state
-        term = term * (x / (a + n.astype(x.dtype)))
-        return n + 1, term, total + term
+    def step(n: Array, params: tuple[Array, ...], state: State) -> State:
+        a, x = params
+        term, total, _ = state
+        term = term * (x / (a + n))
+        total = total + term
+        return term, total, term / total
 
-    return lax.while_loop(unfinished, add, (jnp.int32(1), jnp.ones_like(x), jnp.ones_like(x)))[2]
+    return iterate(step, start, (a, x))
 
 
 def _fraction(a: Array, x: Array) -> Array:
     """`Gamma(a, x) e^x / x^a = 1/(x + 1 - a - 1 (1 - a)/(x + 3 - a - ...))`, for `x >= a + 1`, by Lentz's method."""
-    tolerance = 0.5 * float(jnp.finfo(x.dtype).eps)
 
-    def unfinished(state: tuple[Array, ...]) -> Array:
-        n, _, _, _, change = state
-        return jnp.any(jnp.abs(change - 1.0) > tolerance) & (n < MAX_TERMS)
+    def start(a: Array, x: Array) -> State:
+        first = 1.0 / (x - a + 1.0)
+        return jnp.full_like(x, 0.05 / float(jnp.finfo(x.dtype).tiny)), first, first, jnp.ones_like(x)
 
-    def step(state: tuple[Array, ...]) -> tuple[Array, ...]:
-        n, c, d, h, _ = state
-        i = n.astype(x.dtype)
-        numerator, b = i * (a - i), (x - a) + (1.0 + 2.0 * i)
+    def step(n: Array, params: tuple[Array, ...], state: State) -> State:
+        a, x = params
+        c, d, h, _ = state
+        numerator, b = n * (a - n), (x - a) + (1.0 + 2.0 * n)
         d = 1.0 / (numerator * d + b)
         c = b + numerator / c
-        return n + 1, c, d, h * (c * d), c * d
+        return c, d, h * (c * d), c * d - 1.0
 
-    b = x - a + 1.0
-    first = (jnp.int32(1), jnp.full_like(x, 1 / float(jnp.finfo(x.dtype).tiny) / 16), 1.0 / b, 1.0 / b, jnp.full_like(x, 2.0))
-    return lax.while_loop(unfinished, step, first)[3]
+    return iterate(step, start, (a, x))
 
 
 def _log_gammainc_pair(a: Array, x: Array) -> tuple[Array, Array]:
@@ -106,8 +103,10 @@ def _log_gammainc_pair(a: Array, x: Array) -> tuple[Array, Array]:
     positive = x > 0
     series = _series(a, jnp.where(below & positive, x, 0.0))
     fraction = _fraction(jnp.where(below, 1.0, a), jnp.where(below, 50.0, x))
-    kernel = log_gamma_kernel(a, jnp.where(positive, x, 1.0))
-    own = kernel + jnp.log(jnp.where(below, series, fraction)) - jnp.where(below, jnp.log(a), 0.0)
+    safe = jnp.where(positive, x, 1.0)
+    kernel = log_gamma_kernel(a, safe)
+    over_a = jnp.where(a < 1.0, a * jnp.log(safe) - safe - lax.lgamma(1.0 + a), kernel - jnp.log(a))
+    own = jnp.where(below, over_a + jnp.log(series), kernel + jnp.log(fraction))
     own = jnp.where(positive, jnp.minimum(own, -float(jnp.finfo(x.dtype).tiny)), -1.0)
     other = log1mexp(own)
     lower = jnp.where(positive, jnp.where(below, own, other), -np.inf)

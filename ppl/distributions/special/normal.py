@@ -1,4 +1,4 @@
-"""The logarithm of the normal distribution function, its derivative (the inverse Mills ratio) and its inverse, also far in the tail.
+"""The logarithm of the normal distribution function, its derivative (inverse Mills ratio) and its inverse, accurate in the tail.
 
 Source: Abramowitz & Stegun 26.2.12 for the asymptotic series.
 """
