@@ -11,14 +11,17 @@ from ppl.distributions.distribution.base import (
     validation_enabled,
 )
 from ppl.distributions.distribution.special import Delta, ImproperUniform, Unit
+from ppl.distributions.distribution.transformed import FoldedDistribution, TransformedDistribution
 
 __all__ = [
     "Delta",
     "Distribution",
     "ExpandedDistribution",
+    "FoldedDistribution",
     "ImproperUniform",
     "Independent",
     "MaskedDistribution",
+    "TransformedDistribution",
     "Unit",
     "enable_validation",
     "validation_enabled",

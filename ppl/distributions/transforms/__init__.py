@@ -1,0 +1,31 @@
+"""Transforms: invertible maps with their log-determinants."""
+
+from ppl.distributions.support import biject_to
+from ppl.distributions.transforms.base import ParameterFreeTransform, Transform
+from ppl.distributions.transforms.composition import CatTransform, ComposeTransform, IndependentTransform
+from ppl.distributions.transforms.elementwise import (
+    AbsTransform,
+    AffineTransform,
+    ExpTransform,
+    IdentityTransform,
+    PowerTransform,
+    SigmoidTransform,
+    SoftplusTransform,
+)
+from ppl.distributions.transforms.matrices import (
+    CholeskyTransform,
+    CorrCholeskyTransform,
+    CorrMatrixCholeskyTransform,
+    LowerCholeskyAffine,
+    LowerCholeskyTransform,
+    ScaledUnitLowerCholeskyTransform,
+    SoftplusLowerCholeskyTransform,
+)
+from ppl.distributions.transforms.shapes import PermuteTransform, ReshapeTransform, UnpackTransform
+from ppl.distributions.transforms.vectors import (
+    L1BallTransform,
+    OrderedTransform,
+    SimplexToOrderedTransform,
+    StickBreakingTransform,
+    ZeroSumTransform,
+)

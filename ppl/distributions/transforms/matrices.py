@@ -1,0 +1,254 @@
+"""Maps to matrices: triangular factors, correlations, covariances."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.scipy.linalg import solve_triangular
+
+from ppl._typing import Array, ArrayLike, Shape
+from ppl.distributions import constraints
+from ppl.distributions.transforms.base import ParameterFreeTransform, Transform, check_square, constant
+from ppl.distributions.transforms.elementwise import as_float
+from ppl.distributions.transforms.vectors import log_sech2
+from ppl.distributions.util import as_parameter, cumulative_sum, matrix_to_tril_vec, promote_shapes, softplus, sum_rightmost, tril_dim, vec_to_tril_matrix
+
+
+def _diagonal(x: Array) -> Array:
+    return jnp.diagonal(x, axis1=-2, axis2=-1)
+
+
+def _eye(n: int, like: Array) -> np.ndarray:
+    return np.eye(n, dtype=like.dtype).reshape((1,) * (like.ndim - 2) + (n, n))
+
+
+def _dot_last(x: Array, weights: Any) -> Array:
+    """The sum over the last axis of `x` times constant weights."""
+    weights = constant(weights, x)
+    return sum_rightmost(x * weights.reshape((1,) * (x.ndim - 1) + weights.shape), 1)
+
+
+def _matrix_shape(shape: Shape, diagonal: int) -> Shape:
+    if not shape:
+        raise ValueError("expected vectors, but got a scalar")
+    n = tril_dim(shape[-1], diagonal)
+    return (*shape[:-1], n, n)
+
+
+def _vector_shape(name: str, shape: Shape, diagonal: int) -> Shape:
+    check_square(name, shape)
+    n = shape[-1] + diagonal
+    return (*shape[:-2], n * (n + 1) // 2)
+
+
+class CorrCholeskyTransform(ParameterFreeTransform):
+    """Vectors of n (n - 1) / 2 reals to the Cholesky factors of n x n correlation matrices.
+
+    With the partial correlations `t = tanh(x)` as strict lower triangle, row by row, `L_ij = t_ij sqrt(prod_{k<j} (1 - t_ik^2))` and
+    `L_ii = sqrt(prod_{k<i} (1 - t_ik^2))`. The log-determinant (to the strict lower triangle of L) is
+    `sum_{k<i} (1 + (i - k - 1) / 2) log(1 - t_ik^2)` (Lewandowski, Kurowicka & Joe 2009; Stan reference manual, "Cholesky factors of
+    correlation matrices").
+    """
+
+    domain = constraints.real_vector
+    codomain = constraints.corr_cholesky
+
+    def call_with_intermediates(self, x: ArrayLike) -> tuple[Array, Any]:
+        x = as_float(x)
+        n = tril_dim(x.shape[-1], -1)
+        log_left = log_sech2(x)
+        t = vec_to_tril_matrix(lax.tanh(x), diagonal=-1)
+        log_rest = cumulative_sum(vec_to_tril_matrix(log_left, diagonal=-1), exclusive=True)
+        return (t + _eye(n, t)) * lax.exp(0.5 * log_rest), log_left
+
+    def __call__(self, x: ArrayLike) -> Array:
+        return self.call_with_intermediates(x)[0]
+
+    def _inverse(self, y: ArrayLike) -> Array:
+        y = as_float(y)
+        check_square("CorrCholeskyTransform.inv", y.shape)
+        # What is left of a unit row before entry j is the sum of the squares from j on.
+        rest = cumulative_sum(y * y, reverse=True)
+        tiny = jnp.finfo(y.dtype).tiny
+        t = y / lax.sqrt(lax.max(rest, lax.full_like(rest, tiny)))
+        return lax.atanh(matrix_to_tril_vec(t, diagonal=-1))
+
+    def log_abs_det_jacobian(self, x: ArrayLike, y: ArrayLike, intermediates: Any = None) -> Array:
+        log_left = log_sech2(as_float(x)) if intermediates is None else intermediates
+        i, k = np.tril_indices(tril_dim(log_left.shape[-1], -1), -1)
+        return _dot_last(log_left, 1.0 + 0.5 * (i - k - 1))
+
+    def forward_shape(self, shape: Shape) -> Shape:
+        return _matrix_shape(shape, -1)
+
+    def inverse_shape(self, shape: Shape) -> Shape:
+        return _vector_shape("CorrCholeskyTransform.inv", shape, -1)
+
+
+class _TriangularTransform(ParameterFreeTransform):
+    """Vectors of n (n + 1) / 2 reals, the strict lower triangle row by row and then the diagonal, to lower triangular matrices."""
+
+    domain = constraints.real_vector
+
+    def _split(self, x: ArrayLike) -> tuple[Array, Array]:
+        x = as_float(x)
+        n = tril_dim(x.shape[-1])
+        cut = x.shape[-1] - n
+        return vec_to_tril_matrix(x[..., :cut], diagonal=-1), x[..., cut:]
+
+    def forward_shape(self, shape: Shape) -> Shape:
+        return _matrix_shape(shape, 0)
+
+    def inverse_shape(self, shape: Shape) -> Shape:
+        return _vector_shape(f"{type(self).__name__}.inv", shape, 0)
+
+
+def _softplus_inverse(y: Array) -> Array:
+    return y + lax.log(-lax.expm1(-y))
+
+
+class LowerCholeskyTransform(_TriangularTransform):
+    """Vectors to lower triangular matrices whose diagonal is the exponential of the last n entries."""
+
+    codomain = constraints.lower_cholesky
+
+    def __call__(self, x: ArrayLike) -> Array:
+        strict, diag = self._split(x)
+        return strict + lax.exp(diag)[..., None] * _eye(diag.shape[-1], strict)
+
+    def _inverse(self, y: ArrayLike) -> Array:
+        y = as_float(y)
+        check_square("LowerCholeskyTransform.inv", y.shape)
+        return lax.concatenate([matrix_to_tril_vec(y, diagonal=-1), lax.log(_diagonal(y))], y.ndim - 2)
+
+    def log_abs_det_jacobian(self, x: ArrayLike, y: ArrayLike, intermediates: Any = None) -> Array:
+        x = as_float(x)
+        return sum_rightmost(x[..., x.shape[-1] - tril_dim(x.shape[-1]) :], 1)
+
+
+class SoftplusLowerCholeskyTransform(_TriangularTransform):
+    """Vectors to lower triangular matrices whose diagonal is the softplus of the last n entries."""
+
+    codomain = constraints.softplus_lower_cholesky
+
+    def __call__(self, x: ArrayLike) -> Array:
+        strict, diag = self._split(x)
+        return strict + softplus(diag)[..., None] * _eye(diag.shape[-1], strict)
+
+    def _inverse(self, y: ArrayLike) -> Array:
+        y = as_float(y)
+        check_square("SoftplusLowerCholeskyTransform.inv", y.shape)
+        return lax.concatenate([matrix_to_tril_vec(y, diagonal=-1), _softplus_inverse(_diagonal(y))], y.ndim - 2)
+
+    def log_abs_det_jacobian(self, x: ArrayLike, y: ArrayLike, intermediates: Any = None) -> Array:
+        x = as_float(x)
+        return sum_rightmost(-softplus(-x[..., x.shape[-1] - tril_dim(x.shape[-1]) :]), 1)
+
+
+class ScaledUnitLowerCholeskyTransform(_TriangularTransform):
+    """Vectors to `diag(s) U`, where U is unit lower triangular and `s` is the softplus of the last n entries.
+
+    Row i of the strict lower triangle is scaled by `s_i`, so that the log-determinant is
+    `sum_i i log s_i - softplus(-x_i)` over the last n entries.
+    """
+
+    codomain = constraints.scaled_unit_lower_cholesky
+
+    def __call__(self, x: ArrayLike) -> Array:
+        strict, diag = self._split(x)
+        return (strict + _eye(diag.shape[-1], strict)) * softplus(diag)[..., None]
+
+    def _inverse(self, y: ArrayLike) -> Array:
+        y = as_float(y)
+        check_square("ScaledUnitLowerCholeskyTransform.inv", y.shape)
+        scale = _diagonal(y)
+        return lax.concatenate([matrix_to_tril_vec(y / scale[..., None], diagonal=-1), _softplus_inverse(scale)], y.ndim - 2)
+
+    def log_abs_det_jacobian(self, x: ArrayLike, y: ArrayLike, intermediates: Any = None) -> Array:
+        x = as_float(x)
+        n = tril_dim(x.shape[-1])
+        diag = x[..., x.shape[-1] - n :]
+        # Below about -17 (float32) softplus(x) = exp(x), whose logarithm is x; this also avoids the logarithm of zero.
+        low = diag < 0.5 * np.log(float(jnp.finfo(x.dtype).eps))
+        log_scale = jnp.where(low, diag, lax.log(softplus(jnp.where(low, 0.0, diag))))
+        return _dot_last(log_scale, np.arange(n)) - sum_rightmost(softplus(-diag), 1)
+
+
+class CholeskyTransform(ParameterFreeTransform):
+    """Positive definite matrices `S` to their lower Cholesky factors `L`, `S = L L'`.
+
+    The log-determinant, in the coordinates of the lower triangles, is `-(n log 2 + sum_i (n - i) log L_ii)`, i = 0 ... n - 1.
+    """
+
+    domain = constraints.positive_definite
+    codomain = constraints.lower_cholesky
+
+    def __call__(self, x: ArrayLike) -> Array:
+        return jnp.linalg.cholesky(as_float(x))
+
+    def _inverse(self, y: ArrayLike) -> Array:
+        y = as_float(y)
+        return jnp.matmul(y, jnp.swapaxes(y, -2, -1), precision=lax.Precision.HIGHEST)
+
+    def log_abs_det_jacobian(self, x: ArrayLike, y: ArrayLike, intermediates: Any = None) -> Array:
+        y = as_float(y)
+        n = y.shape[-1]
+        return -(n * np.log(2.0) + _dot_last(lax.log(_diagonal(y)), n - np.arange(n)))
+
+
+class CorrMatrixCholeskyTransform(CholeskyTransform):
+    """Correlation matrices to their lower Cholesky factors, with log-determinant `-sum_i (n - 1 - i) log L_ii`, i = 0 ... n - 1."""
+
+    domain = constraints.corr_matrix
+    codomain = constraints.corr_cholesky
+
+    def log_abs_det_jacobian(self, x: ArrayLike, y: ArrayLike, intermediates: Any = None) -> Array:
+        y = as_float(y)
+        n = y.shape[-1]
+        return -_dot_last(lax.log(_diagonal(y)), n - 1 - np.arange(n))
+
+
+class LowerCholeskyAffine(Transform):
+    """`y = loc + L x` with the lower triangular `L = scale_tril`, with log-determinant `sum_i log L_ii`.
+
+    Raises:
+        ValueError: if `scale_tril` is not made of square matrices.
+    """
+
+    domain = constraints.real_vector
+    codomain = constraints.real_vector
+    leaf_fields = ("loc", "scale_tril")
+
+    def __init__(self, loc: ArrayLike, scale_tril: ArrayLike) -> None:
+        self.loc, self.scale_tril = as_parameter(loc), as_parameter(scale_tril)
+        shape = np.shape(self.scale_tril)
+        if len(shape) < 2 or shape[-1] != shape[-2]:
+            raise ValueError(f"scale_tril must be at least 2-dimensional and square in its last two axes, but got shape {shape}")
+
+    def __call__(self, x: ArrayLike) -> Array:
+        x = as_float(x)
+        product = jnp.matmul(self.scale_tril, x[..., None], precision=lax.Precision.HIGHEST)[..., 0]
+        loc, product = promote_shapes(self.loc, product)
+        return loc + product
+
+    def _inverse(self, y: ArrayLike) -> Array:
+        y, loc = promote_shapes(as_float(y), self.loc)
+        y = y - loc
+        tril = jnp.asarray(self.scale_tril)
+        batch = np.broadcast_shapes(tril.shape[:-2], y.shape[:-1])
+        n = tril.shape[-1]
+        tril, y = jnp.broadcast_to(tril, (*batch, n, n)), jnp.broadcast_to(y, (*batch, n))
+        return solve_triangular(tril, y[..., None], lower=True)[..., 0]
+
+    def log_abs_det_jacobian(self, x: ArrayLike, y: ArrayLike, intermediates: Any = None) -> Array:
+        log_det = sum_rightmost(lax.log(lax.abs(_diagonal(as_float(self.scale_tril)))), 1)
+        return jnp.broadcast_to(log_det, np.broadcast_shapes(log_det.shape, np.shape(x)[:-1]))
+
+    def forward_shape(self, shape: Shape) -> Shape:
+        if len(shape) < 1:
+            raise ValueError("LowerCholeskyAffine needs vectors, but got a scalar")
+        return np.broadcast_shapes(shape, np.shape(self.loc), np.shape(self.scale_tril)[:-1])
+
+    def inverse_shape(self, shape: Shape) -> Shape:
+        return self.forward_shape(shape)

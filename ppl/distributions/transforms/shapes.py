@@ -1,0 +1,138 @@
+"""Maps that move elements without changing them."""
+
+from collections.abc import Callable
+from typing import Any
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from ppl._typing import Array, ArrayLike, PyTree, Shape
+from ppl.distributions import constraints
+from ppl.distributions.constraints import Constraint
+from ppl.distributions.transforms.base import Transform
+from ppl.distributions.transforms.elementwise import as_float
+from ppl.distributions.util import as_parameter, is_concrete
+
+
+class PermuteTransform(Transform):
+    """`y_i = x[permutation_i]` along the last axis."""
+
+    domain = codomain = constraints.real_vector
+    leaf_fields = ("permutation",)
+
+    def __init__(self, permutation: ArrayLike) -> None:
+        self.permutation = as_parameter(permutation)
+
+    def __call__(self, x: ArrayLike) -> Array:
+        return jnp.asarray(x)[..., self.permutation]
+
+    def _inverse(self, y: ArrayLike) -> Array:
+        permutation = self.permutation
+        order = np.argsort(np.asarray(permutation)) if is_concrete(permutation) else jnp.argsort(permutation)
+        return jnp.asarray(y)[..., order]
+
+    def log_abs_det_jacobian(self, x: ArrayLike, y: ArrayLike, intermediates: Any = None) -> Array:
+        return jnp.zeros(np.shape(x)[:-1], as_float(x).dtype)
+
+
+class ReshapeTransform(Transform):
+    """Arrays whose last axes are `inverse_shape` to arrays whose last axes are `forward_shape`.
+
+    Raises:
+        ValueError: if the sizes of the shapes differ.
+    """
+
+    static_fields = ("_forward_shape", "_inverse_shape")
+
+    def __init__(self, forward_shape: Shape, inverse_shape: Shape) -> None:
+        self._forward_shape, self._inverse_shape = tuple(forward_shape), tuple(inverse_shape)
+        if np.prod(self._forward_shape, dtype=int) != np.prod(self._inverse_shape, dtype=int):
+            raise ValueError(
+                f"forward shape {self._forward_shape} and inverse shape {self._inverse_shape} are not compatible: their sizes differ"
+            )
+
+    @property
+    def domain(self) -> Constraint:  # type: ignore[override]
+        return constraints.independent(constraints.real, len(self._inverse_shape))
+
+    @property
+    def codomain(self) -> Constraint:  # type: ignore[override]
+        return constraints.independent(constraints.real, len(self._forward_shape))
+
+    def _replace(self, shape: Shape, old: Shape, new: Shape) -> Shape:
+        cut = len(shape) - len(old)
+        if cut < 0 or tuple(shape[cut:]) != old:
+            raise TypeError(f"cannot reshape array of shape {tuple(shape)}: its last axes must be {old}, to become {new}")
+        return (*shape[:cut], *new)
+
+    def forward_shape(self, shape: Shape) -> Shape:
+        return self._replace(shape, self._inverse_shape, self._forward_shape)
+
+    def inverse_shape(self, shape: Shape) -> Shape:
+        return self._replace(shape, self._forward_shape, self._inverse_shape)
+
+    def __call__(self, x: ArrayLike) -> Array:
+        return lax.reshape(jnp.asarray(x), self.forward_shape(np.shape(x)))
+
+    def _inverse(self, y: ArrayLike) -> Array:
+        return lax.reshape(jnp.asarray(y), self.inverse_shape(np.shape(y)))
+
+    def log_abs_det_jacobian(self, x: ArrayLike, y: ArrayLike, intermediates: Any = None) -> Array:
+        x = as_float(x)
+        return jnp.zeros(x.shape[: x.ndim - len(self._inverse_shape)], x.dtype)
+
+
+class UnpackTransform(Transform):
+    """Vectors to the pytrees that `unpack_fn` makes of one of them; a batch of vectors is mapped over.
+
+    Args:
+        unpack_fn: takes a vector, returns a pytree.
+        pack_fn: its inverse, takes a pytree, returns a vector.
+    """
+
+    domain = constraints.real_vector
+    codomain = constraints.dependent(is_discrete=False, event_dim=1)
+    static_fields = ("unpack_fn", "pack_fn")
+
+    def __init__(self, unpack_fn: Callable[[Array], PyTree], pack_fn: Callable[[PyTree], Array] | None = None) -> None:
+        self.unpack_fn, self.pack_fn = unpack_fn, pack_fn
+
+    def __call__(self, x: ArrayLike) -> PyTree:
+        fn = self.unpack_fn
+        for _ in range(np.ndim(x) - 1):
+            fn = jax.vmap(fn)
+        return fn(x)
+
+    def _inverse(self, y: PyTree) -> Array:
+        if self.pack_fn is None:
+            raise NotImplementedError("UnpackTransform.inv needs pack_fn, which was not given")
+        if self._is_batch(y):
+            warnings.warn(
+                "UnpackTransform.inv cannot pack a batch of unpacked arrays: its result is what pack_fn makes of the whole batch. "
+                "Map it over the batch with jax.vmap.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return self.pack_fn(y)
+
+    def _is_batch(self, y: PyTree) -> bool:
+        """Whether `y` is not what `unpack_fn` makes of one vector, judged by shapes."""
+        try:
+            again = jax.eval_shape(lambda tree: self.unpack_fn(self.pack_fn(tree)), y)  # type: ignore[misc]
+        except (TypeError, ValueError, IndexError):
+            return True
+        return [np.shape(leaf) for leaf in jax.tree_util.tree_leaves(again)] != [
+            np.shape(leaf) for leaf in jax.tree_util.tree_leaves(y)
+        ]
+
+    def log_abs_det_jacobian(self, x: ArrayLike, y: PyTree, intermediates: Any = None) -> Array:
+        return jnp.zeros(np.shape(x)[:-1], as_float(x).dtype)
+
+    def forward_shape(self, shape: Shape) -> Shape:
+        raise NotImplementedError("the image of UnpackTransform is a pytree, which has no one shape")
+
+    def inverse_shape(self, shape: Shape) -> Shape:
+        raise NotImplementedError("the image of UnpackTransform is a pytree, which has no one shape")
