@@ -19,6 +19,8 @@ from ppl._typing import Array, ArrayLike, Shape
 Tracer = jax.core.Tracer
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
+SMALL_MATRIX = 6  # up to this size triangular matrices are put together from their rows
+SMALL_VECTOR = 64  # up to this size cumulative sums are products with a triangular matrix
 
 
 # concrete values --------------------------------------------------------------------------------------------------------
@@ -150,6 +152,20 @@ def sum_rightmost(x: ArrayLike, dim: int) -> Array:
     if dim == 0 or ndim == 0:
         return x
     return lax.reduce_sum(x, tuple(range(max(ndim - dim, 0), ndim)))
+
+
+def cumulative_sum(x: Array, *, exclusive: bool = False, reverse: bool = False) -> Array:
+    """The sums of `x[..., :k + 1]` along the last axis; of `x[..., :k]` if `exclusive`; of entries from the right if `reverse`."""
+    n = x.shape[-1]
+    if n <= SMALL_VECTOR:
+        ones = np.triu(np.ones((n, n), x.dtype), int(exclusive))
+        axes = (((x.ndim - 1,), (0,)), ((), ()))
+        return lax.dot_general(x, ones.T if reverse else ones, axes, precision=lax.Precision.HIGHEST)
+    out = lax.cumsum(x, axis=x.ndim - 1, reverse=reverse)
+    if not exclusive:
+        return out
+    shift = (-1, 1, 0) if reverse else (1, -1, 0)
+    return lax.pad(out, np.zeros((), x.dtype), [*[(0, 0, 0)] * (x.ndim - 1), shift])
 
 
 def all_rightmost(x: Any, dim: int) -> Any:
@@ -308,13 +324,27 @@ def tril_dim(length: int, diagonal: int = 0) -> int:
 
 
 def vec_to_tril_matrix(t: ArrayLike, diagonal: int = 0) -> Array:
-    """The matrices whose lower triangles up to `diagonal`, row by row, are the vectors `t`; zero elsewhere."""
+    """The matrices whose lower triangles up to `diagonal`, row by row, are the vectors `t`; zero elsewhere.
+
+    Raises:
+        ValueError: if the length of the vectors fits no square matrix.
+    """
     t = jnp.asarray(t)
     n = tril_dim(t.shape[-1], diagonal)
     rows, cols = np.tril_indices(n, diagonal)
+    if 0 < n <= SMALL_MATRIX:
+        # Padded slices compile faster than a gather, whose transpose is a scatter.
+        ends = np.cumsum([max(i + 1 + diagonal, 0) for i in range(n)])
+        starts = [0, *ends[:-1]]
+        keep = [(0, 0, 0)] * (t.ndim - 1)
+        zero = np.zeros((), t.dtype)
+        pieces = [
+            lax.pad(lax.slice_in_dim(t, int(a), int(b), axis=-1), zero, [*keep, (0, n - int(b - a), 0)]) for a, b in zip(starts, ends)
+        ]
+        return lax.reshape(lax.concatenate(pieces, t.ndim - 1), (*t.shape[:-1], n, n))
     index = np.full((n, n), t.shape[-1])
     index[rows, cols] = np.arange(len(rows))
-    return t.at[..., index].get(mode="fill", fill_value=0, unique_indices=False)
+    return t.at[..., index].get(mode="fill", fill_value=0)
 
 
 def matrix_to_tril_vec(x: ArrayLike, diagonal: int = 0) -> Array:
