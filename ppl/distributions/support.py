@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-
 from ppl.distributions import constraints
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.transforms.base import Transform
@@ -144,5 +143,3 @@ def _independent(constraint: Any) -> Transform:
 @biject_to.register(constraints.cat)
 def _cat(constraint: Any) -> Transform:
     return CatTransform([biject_to(part) for part in constraint.cseq], constraint.dim, constraint.lengths)
-
-

@@ -92,7 +92,9 @@ class Distribution(ParameterTree, metaclass=DistributionType):
             NotImplementedError: where the event shape is not known from these.
         """
         if getattr(cls.support, "event_dim", None) != 0:
-            raise NotImplementedError(f"{cls.__name__}.infer_shapes is not implemented: its event shape depends on more than shapes")
+            raise NotImplementedError(
+                f"{cls.__name__}.infer_shapes is not implemented: its event shape depends on more than shapes"
+            )
         shapes = inspect.signature(cls.__init__).bind_partial(None, *args, **kwargs).arguments
         batches = [
             tuple(shape)[: len(shape) - cls.arg_constraints[name].event_dim]
@@ -391,7 +393,9 @@ class Independent(_Wrapper):
 
     def enumerate_support(self, expand: bool = True) -> Array:
         if self.reinterpreted_batch_ndims:
-            raise NotImplementedError("enumerate_support of Independent would be a Cartesian product; enumerate the base distribution")
+            raise NotImplementedError(
+                "enumerate_support of Independent would be a Cartesian product; enumerate the base distribution"
+            )
         return self.base_dist.enumerate_support(expand=expand)
 
     def expand(self, batch_shape: Sequence[int]) -> Distribution:
@@ -511,7 +515,9 @@ class MaskedDistribution(_Wrapper):
     def __init__(self, base_dist: Distribution, mask: ArrayLike | bool, *, validate_args: bool | None = None) -> None:
         mask = as_parameter(mask)
         if not (isinstance(mask, (bool, np.bool_)) or getattr(mask, "dtype", None) == np.bool_):
-            raise TypeError(f"a mask must be a bool or an array of bools, but got {mask!r}; compare first, for example `mask=x > 0`")
+            raise TypeError(
+                f"a mask must be a bool or an array of bools, but got {mask!r}; compare first, for example `mask=x > 0`"
+            )
         batch_shape = np.broadcast_shapes(np.shape(mask), base_dist.batch_shape)
         self.base_dist = base_dist.expand(batch_shape)
         if isinstance(mask, (bool, np.bool_)):

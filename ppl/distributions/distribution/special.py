@@ -33,7 +33,9 @@ class Delta(Distribution):
         (v,) = promote_shapes(v)
         shape = np.shape(v)
         if event_dim > len(shape):
-            raise ValueError(f"Delta with event_dim={event_dim} needs v with at least {event_dim} dimension(s), but got shape {shape}")
+            raise ValueError(
+                f"Delta with event_dim={event_dim} needs v with at least {event_dim} dimension(s), but got shape {shape}"
+            )
         cut = len(shape) - event_dim
         self.v, self.log_density = v, log_density
         super().__init__(batch_shape_of(log_density, shape=shape[:cut]), shape[cut:], validate_args=validate_args)
@@ -109,7 +111,9 @@ class ImproperUniform(Distribution):
     ) -> None:
         extra = len(event_shape) - support.event_dim
         if extra < 0:
-            raise ValueError(f"event_shape {tuple(event_shape)} has fewer dimensions than an element of {support!r}: {support.event_dim}")
+            raise ValueError(
+                f"event_shape {tuple(event_shape)} has fewer dimensions than an element of {support!r}: {support.event_dim}"
+            )
         self._support = constraints.independent(support, extra) if extra else support
         super().__init__(tuple(batch_shape), tuple(event_shape), validate_args=validate_args)
 

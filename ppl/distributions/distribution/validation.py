@@ -60,7 +60,9 @@ def _describe_invalid(array: Any, valid: np.ndarray, constraint: Constraint) -> 
     index = tuple(int(i) for i in np.argwhere(~valid)[0])
     entry = np.broadcast_to(array, valid.shape + np.shape(array)[np.ndim(array) - constraint.event_dim :])[index]
     count = int(valid.size - valid.sum())
-    return f"found {_show(entry.tolist())} at index {index} ({count} of {valid.size} are invalid), expected values in {constraint!r}"
+    return (
+        f"found {_show(entry.tolist())} at index {index} ({count} of {valid.size} are invalid), expected values in {constraint!r}"
+    )
 
 
 def warn_out_of_support(d: "Distribution", value: Any, valid: np.ndarray, support: Constraint) -> None:

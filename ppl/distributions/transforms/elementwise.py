@@ -165,7 +165,9 @@ class AffineTransform(Transform):
             return True
         positive = np.asarray(self.scale) > 0
         if positive.any() and not positive.all():
-            raise NotImplementedError("the image of a bounded domain under an affine map with scales of both signs is not a constraint")
+            raise NotImplementedError(
+                "the image of a bounded domain under an affine map with scales of both signs is not a constraint"
+            )
         return bool(positive.all())
 
     @property
@@ -236,5 +238,7 @@ class AbsTransform(ParameterFreeTransform):
         return abs(x)
 
     def _inverse(self, y: ArrayLike) -> Array:
-        warnings.warn("AbsTransform is not a bijection; its inverse returns the positive of the two values", UserWarning, stacklevel=2)
+        warnings.warn(
+            "AbsTransform is not a bijection; its inverse returns the positive of the two values", UserWarning, stacklevel=2
+        )
         return y

@@ -12,7 +12,16 @@ from ppl.distributions import constraints
 from ppl.distributions.transforms.base import ParameterFreeTransform, Transform, check_square, constant
 from ppl.distributions.transforms.elementwise import as_float
 from ppl.distributions.transforms.vectors import log_sech2
-from ppl.distributions.util import as_parameter, cumulative_sum, matrix_to_tril_vec, promote_shapes, softplus, sum_rightmost, tril_dim, vec_to_tril_matrix
+from ppl.distributions.util import (
+    as_parameter,
+    cumulative_sum,
+    matrix_to_tril_vec,
+    promote_shapes,
+    softplus,
+    sum_rightmost,
+    tril_dim,
+    vec_to_tril_matrix,
+)
 
 
 def _diagonal(x: Array) -> Array:

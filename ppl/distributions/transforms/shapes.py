@@ -1,8 +1,8 @@
 """Maps that move elements without changing them."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
-import warnings
 
 import jax
 import jax.numpy as jnp

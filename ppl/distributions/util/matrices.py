@@ -1,0 +1,118 @@
+"""Triangular and positive definite matrices."""
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.scipy.linalg import solve_triangular
+
+from ppl._typing import Array, ArrayLike
+from ppl.distributions.util.shapes import promote_shapes
+
+SMALL_MATRIX = 6  # up to this size triangular matrices are put together from their rows
+
+
+def add_diag(matrix: ArrayLike, diag: ArrayLike) -> Array:
+    """`matrix` with `diag` (a scalar, or a vector per matrix) added to its diagonal."""
+    matrix = jnp.asarray(matrix)
+    eye = np.eye(matrix.shape[-1], dtype=matrix.dtype)
+    diag = diag[..., None, :] if np.ndim(diag) else diag
+    diag = diag * eye
+    matrix, diag = promote_shapes(matrix, diag)
+    return matrix + diag
+
+
+def tri_logabsdet(a: ArrayLike) -> Array:
+    """`log|det a|` of triangular matrices: the sum of the logarithms of the diagonal's absolute values."""
+    return jnp.sum(jnp.log(jnp.abs(jnp.diagonal(a, axis1=-2, axis2=-1))), axis=-1)
+
+
+def tril_dim(length: int, diagonal: int = 0) -> int:
+    """The size of the matrix whose lower triangle up to `diagonal` (0 or -1, ...) has `length` entries.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    n = round((np.sqrt(1 + 8 * length) - 1) / 2) - diagonal
+    size = n + diagonal
+    if size * (size + 1) // 2 != length:
+        raise ValueError(
+            f"a vector of length {length} is not the lower triangle of a square matrix; expected n (n + 1) / 2 entries for some n"
+        )
+    return n
+
+
+def vec_to_tril_matrix(t: ArrayLike, diagonal: int = 0) -> Array:
+    """The matrices whose lower triangles up to `diagonal`, row by row, are the vectors `t`; zero elsewhere.
+
+    Raises:
+        ValueError: if the length of the vectors fits no square matrix.
+    """
+    t = jnp.asarray(t)
+    n = tril_dim(t.shape[-1], diagonal)
+    rows, cols = np.tril_indices(n, diagonal)
+    if 0 < n <= SMALL_MATRIX:
+        # Padded slices compile faster than a gather, whose transpose is a scatter.
+        ends = np.cumsum([max(i + 1 + diagonal, 0) for i in range(n)])
+        starts = [0, *ends[:-1]]
+        keep = [(0, 0, 0)] * (t.ndim - 1)
+        zero = np.zeros((), t.dtype)
+        pieces = [
+            lax.pad(lax.slice_in_dim(t, int(a), int(b), axis=-1), zero, [*keep, (0, n - int(b - a), 0)])
+            for a, b in zip(starts, ends)
+        ]
+        return lax.reshape(lax.concatenate(pieces, t.ndim - 1), (*t.shape[:-1], n, n))
+    index = np.full((n, n), t.shape[-1])
+    index[rows, cols] = np.arange(len(rows))
+    return t.at[..., index].get(mode="fill", fill_value=0)
+
+
+def matrix_to_tril_vec(x: ArrayLike, diagonal: int = 0) -> Array:
+    """The lower triangles of `x` up to `diagonal`, row by row."""
+    x = jnp.asarray(x)
+    n = x.shape[-1]
+    rows, cols = np.tril_indices(n, diagonal)
+    flat = lax.reshape(x, (*x.shape[:-2], n * n))
+    return flat.at[..., rows * n + cols].get(mode="promise_in_bounds", unique_indices=True, indices_are_sorted=True)
+
+
+def signed_stick_breaking_tril(t: ArrayLike) -> Array:
+    """The Cholesky factor of a correlation matrix from partial correlations `t` in (-1, 1), a vector of its strict lower triangle.
+
+    `L_ij = t_ij sqrt(prod_{k<j} (1 - t_ik^2))`, `L_ii = sqrt(prod_{k<i} (1 - t_ik^2))` (Lewandowski, Kurowicka & Joe 2009).
+    """
+    r = vec_to_tril_matrix(t, diagonal=-1)
+    remaining = jnp.cumprod(jnp.sqrt(1.0 - r * r), axis=-1)
+    remaining = jnp.concatenate([jnp.ones_like(remaining[..., :1]), remaining[..., :-1]], axis=-1)
+    return (r + np.eye(r.shape[-1], dtype=r.dtype)) * remaining
+
+
+def cholesky_of_inverse(matrix: ArrayLike) -> Array:
+    """The lower Cholesky factor of `matrix^-1`, from the factor of the matrix with its rows and columns reversed."""
+    reverse = jnp.linalg.cholesky(jnp.asarray(matrix)[..., ::-1, ::-1])
+    upper = jnp.swapaxes(reverse[..., ::-1, ::-1], -2, -1)
+    identity = jnp.broadcast_to(np.eye(upper.shape[-1], dtype=upper.dtype), upper.shape)
+    return solve_triangular(upper, identity, lower=True)
+
+
+def cholesky_update(L: ArrayLike, x: ArrayLike, coef: ArrayLike = 1) -> Array:
+    """The lower Cholesky factor of `L L' + coef x x'` in O(n^2) (Krause & Igel 2015, section 3.2)."""
+    L, x = jnp.asarray(L), jnp.asarray(x)
+    n = L.shape[-1]
+    batch = np.broadcast_shapes(L.shape[:-2], x.shape[:-1], np.shape(coef))
+    x = jnp.broadcast_to(x, (*batch, n))
+    coef = jnp.broadcast_to(jnp.asarray(coef, L.dtype), batch)
+    columns = jnp.moveaxis(jnp.broadcast_to(L, (*batch, n, n)), -1, 0)
+
+    def step(carry: tuple[Array, Array], inputs: tuple[Array, Array]) -> tuple[tuple[Array, Array], Array]:
+        residual, b = carry
+        j, column = inputs
+        diag = lax.dynamic_index_in_dim(column, j, axis=-1, keepdims=False)
+        pivot = lax.dynamic_index_in_dim(residual, j, axis=-1, keepdims=False)
+        gamma = diag * diag * b + coef * pivot * pivot
+        new_diag = jnp.sqrt(diag * diag + coef / b * pivot * pivot)
+        residual = residual - (pivot / diag)[..., None] * column
+        new = (new_diag / diag)[..., None] * column + (new_diag * coef * pivot / gamma)[..., None] * residual
+        return (residual, b + coef * (pivot / diag) ** 2), new
+
+    (_, _), out = lax.scan(step, (x, jnp.ones(batch, L.dtype)), (np.arange(n), columns))
+    return jnp.tril(jnp.moveaxis(out, 0, -1))

@@ -1,0 +1,97 @@
+"""Draws from arrays of probabilities, and from the von Mises law."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax, random
+
+from ppl._typing import Array, ArrayLike, Key, Shape
+from ppl.distributions.util.concrete import float_dtype
+
+
+def categorical(key: Key, p: ArrayLike, shape: Shape = ()) -> Array:
+    """Indices drawn with the probabilities `p` along its last axis, by inversion.
+
+    Args:
+        key: a random key.
+        p: probabilities, of shape `batch + (k,)`.
+        shape: the shape of the result, to which `batch` broadcasts; () for `batch`.
+    """
+    p = jnp.asarray(p, float_dtype(p))
+    shape = tuple(shape) or p.shape[:-1]
+    cumulative = jnp.cumsum(p, axis=-1)
+    u = random.uniform(key, shape, p.dtype)
+    # Scaling by the total keeps the last index possible where rounding leaves the sum short of one.
+    cumulative = jnp.broadcast_to(cumulative, (*shape, p.shape[-1]))
+    return jnp.sum(u[..., None] * cumulative[..., -1:] >= cumulative, axis=-1, dtype=jnp.result_type(int))
+
+
+def binomial(key: Key, p: ArrayLike, n: ArrayLike = 1, shape: Shape = ()) -> Array:
+    """Numbers of successes in `n` trials with probability `p`."""
+    p = jnp.asarray(p, float_dtype(p))
+    shape = tuple(shape) or np.broadcast_shapes(p.shape, np.shape(n))
+    n = jnp.broadcast_to(jnp.asarray(n).astype(p.dtype), shape)
+    return random.binomial(key, n, jnp.broadcast_to(p, shape), dtype=p.dtype).astype(jnp.result_type(int))
+
+
+def multinomial(key: Key, p: ArrayLike, n: ArrayLike, shape: Shape = (), total_count_max: int | None = None) -> Array:
+    """Counts of `n` draws of categories with the probabilities `p` along its last axis, by binomials given what is left.
+
+    Args:
+        key: a random key.
+        p: probabilities, of shape `batch + (k,)`.
+        n: the numbers of draws, which broadcast with `batch`.
+        shape: the shape of the result without the categories; () for that of `batch` and `n`.
+        total_count_max: not needed; accepted for samplers that draw every category by itself.
+    """
+    p = jnp.asarray(p, float_dtype(p))
+    shape = tuple(shape) or np.broadcast_shapes(p.shape[:-1], np.shape(n))
+    p = jnp.broadcast_to(p, (*shape, p.shape[-1]))
+    rest = jnp.flip(jnp.cumsum(jnp.flip(p, -1), axis=-1), -1)
+    share = jnp.clip(jnp.where(rest > 0, p / jnp.where(rest > 0, rest, 1.0), 1.0), 0.0, 1.0)
+
+    def draw(left: Array, inputs: tuple[Key, Array]) -> tuple[Array, Array]:
+        k_binomial, q = inputs
+        count = binomial(k_binomial, q, left, shape) if shape else binomial(k_binomial, q, left)
+        return left - count, count
+
+    total = jnp.broadcast_to(jnp.asarray(n, jnp.result_type(int)), shape)
+    keys = random.split(key, p.shape[-1])
+    _, counts = lax.scan(draw, total, (keys, jnp.moveaxis(share.at[..., -1].set(1.0), -1, 0)))
+    return jnp.moveaxis(counts, 0, -1)
+
+
+def von_mises_centered(key: Key, concentration: ArrayLike, shape: Shape = (), dtype: Any = np.float64) -> Array:
+    """Angles in [-pi, pi) from the von Mises law with mean direction 0, density proportional to `exp(k cos(theta))`.
+
+    Rejection from the wrapped Cauchy law (Best & Fisher 1979), in half angles, which cancels nowhere. With `m = 1 + sqrt(1 + 4 k^2)` the
+    best envelope is proportional to `1 / (m / (2 k) - cos(theta))`, its draws are `tan(theta/2) = c tan(phi/2)` with uniform `phi` and
+    `c^2 = (m - 2 k) / (m + 2 k)`, and they are accepted with probability `w exp(1 - w)`, `w = (m - 2 k)/2 + 2 k sin(theta/2)^2`.
+
+    Args:
+        key: a random key.
+        concentration: the concentrations `k >= 0`, which broadcast to `shape`.
+        shape: the shape of the result; () for that of `concentration`.
+        dtype: its floating point dtype, as far as JAX has it enabled.
+    """
+    dtype = jax.dtypes.canonicalize_dtype(dtype)
+    shape = tuple(shape) or np.shape(concentration)
+    k = jnp.broadcast_to(jnp.asarray(concentration).astype(dtype), shape)
+    root = jnp.sqrt(1.0 + 4.0 * k * k)
+    gap = 1.0 + 1.0 / (root + 2.0 * k)  # m - 2 k
+    c = jnp.sqrt(gap / (1.0 + root + 2.0 * k))
+
+    def body(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        i, done, tangent = carry
+        u = random.uniform(random.fold_in(key, i), (2, *shape), dtype)
+        proposal = c * jnp.tan(np.pi * (u[0] - 0.5))
+        square = proposal * proposal
+        w = 0.5 * gap + 2.0 * k * (square / (1.0 + square))
+        rejected = jnp.log1p(-u[1]) > 1.0 - w + jnp.log(w)  # False for nan, which ends the loop
+        return i + 1, done | ~rejected, jnp.where(done, tangent, proposal)
+
+    start = (np.uint32(0), jnp.zeros(shape, bool), jnp.zeros(shape, dtype))
+    theta = 2.0 * jnp.arctan(lax.while_loop(lambda carry: ~jnp.all(carry[1]), body, start)[2])
+    return jnp.where(theta >= np.pi, -np.pi, theta)
