@@ -24,6 +24,7 @@ from ppl.distributions.distribution import ExpandedDistribution, Independent, Ma
 __all__ = [
     "CondIndepStackFrame",
     "Messenger",
+    "Step",
     "acts_inside",
     "apply_outer",
     "apply_stack",
@@ -215,12 +216,19 @@ def copy_message(msg: Message) -> Message:
     return copied
 
 
-def acts_inside(msg: Message, handler: Callable[[Any], Messenger]) -> bool:
+class Step(NamedTuple):
+    """A step of a loop: its index, a traced number, and the number of steps."""
+
+    index: Any
+    length: int
+
+
+def acts_inside(msg: Message, handler: Callable[[Step | None], Messenger]) -> bool:
     """Whether a handler acts inside control flow, so that it leaves this message alone.
 
     A handler that changes values cannot do so after a loop has run. It calls this first: for a control-flow message
-    `handler` is noted, to be called with the index of the step (`None` in a branch) for a handler around the body; for a site
-    that comes out of such a loop nothing is left to do.
+    `handler` is noted, to be called with the step (`None` in a branch) for a handler around the body; for a site that comes out
+    of such a loop nothing is left to do.
     """
     if msg["type"] == "control_flow":
         msg["kwargs"]["inside"].append(handler)

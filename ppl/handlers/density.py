@@ -47,6 +47,22 @@ class mask(Messenger):
                 msg["fn"] = msg["fn"].mask(self.mask)
         elif msg["type"] == "inspect":
             msg["mask"] = _both(msg["mask"], self.mask)
+        elif msg["type"] == "control_flow" and self.mask is False:
+            # Sites are masked when they come out of the loop; its body only wants to know.
+            msg["kwargs"]["inside"].append(lambda step: _Known(False))
+
+
+class _Known(Messenger):
+    """Tells `get_mask` about a mask that is applied elsewhere."""
+
+    def __init__(self, mask: bool) -> None:
+        self.mask = mask
+        super().__init__()
+
+    def process_message(self, msg: Message) -> None:
+        """Combine the mask with those further in."""
+        if msg["type"] == "inspect":
+            msg["mask"] = _both(msg["mask"], self.mask)
 
 
 def _both(a: Any, b: Any) -> Any:

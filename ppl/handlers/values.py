@@ -1,14 +1,17 @@
 """Handlers that set the values of sites: substitute, condition, uncondition, replay, do."""
 
+import copy
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
-import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
 
 from ppl._typing import Message, Trace
 from ppl.primitives import prng_key
-from ppl.stack import Messenger, acts_inside, apply_outer, copy_message
+from ppl.stack import Messenger, Step, acts_inside, apply_outer, copy_message
 from ppl.util import describe, find_stack_level
 
 __all__ = ["condition", "do", "replay", "substitute", "uncondition"]
@@ -27,26 +30,64 @@ def _check_source(handler: str, data: Any, function: Any) -> None:
         raise TypeError(f"{handler}: `{handler}_fn` must be a function of a site, found {describe(function)}")
 
 
-def _at(data: Mapping[str, Any], step: Any) -> Mapping[str, Any]:
-    """The values of one step of a loop, taken along their leading axis when they are asked for; all of them in a branch."""
-    return data if step is None else _Step(data, step)
+class _Lookup(Messenger):
+    """A handler that looks values up; within loops it takes the part that belongs to the step."""
+
+    _steps: tuple[Step, ...] = ()
+
+    def _inside(self, step: Step | None) -> Self:
+        """The same handler around the body of a loop or a branch."""
+        inner = copy.copy(self)
+        inner.fn = None
+        inner._steps = self._steps if step is None else (*self._steps, step)
+        return inner
+
+    def _of_step(self, msg: Message, value: Any) -> Any:
+        """The part of a value that belongs to the step: of a series, the value at the step's index.
+
+        Where a series is shorter than its loop, later steps are drawn.
+        """
+        steps = self._steps
+        if not steps or value is None or msg["type"] in ("param", "mutable"):
+            return value
+        found, expected = np.shape(value), _site_ndim(msg)
+        if len(found) == expected:
+            return value
+        lengths = tuple(step.length for step in steps)
+        series = found[: len(steps)]
+        index = tuple(step.index for step in steps)
+        if len(found) == expected + len(steps):
+            if series == lengths:
+                return jnp.asarray(value)[index]
+            if msg["type"] == "sample" and len(steps) == 1 and series < lengths:
+                return lax.cond(index[0] < series[0], lambda: jnp.asarray(value)[index], lambda: _draw(msg, value, lengths[0]))
+        raise ValueError(
+            f"site {msg['name']!r} in a loop of {lengths[-1]} steps: a value of shape {found} does not fit; pass a series of shape "
+            f"{lengths} + the shape of the site in one step ({expected} dimensions)"
+        )
 
 
-class _Step(Mapping[str, Any]):
-    def __init__(self, data: Mapping[str, Any], step: Any) -> None:
-        self.data, self.step = data, step
+def _draw(msg: Message, like: Any, length: int) -> Any:
+    """A draw for a step that a series does not reach."""
+    key = msg["kwargs"]["rng_key"]
+    key = prng_key() if key is None else key
+    if key is None:
+        raise ValueError(
+            f"site {msg['name']!r} in a loop of {length} steps: the series of shape {np.shape(like)} is too short, and "
+            "without a `seed` handler the later steps cannot be drawn"
+        )
+    drawn = msg["fn"](rng_key=key, sample_shape=msg["kwargs"]["sample_shape"])
+    return jnp.asarray(drawn, jnp.result_type(like))
 
-    def __getitem__(self, name: str) -> Any:
-        return jax.tree.map(lambda x: jax.numpy.asarray(x)[self.step], self.data[name])
 
-    def __iter__(self) -> Any:
-        return iter(self.data)
-
-    def __len__(self) -> int:
-        return len(self.data)
+def _site_ndim(msg: Message) -> int:
+    """The number of dimensions of the value that a site has in one step."""
+    if msg["type"] == "sample":
+        return len(msg["kwargs"]["sample_shape"]) + len(msg["fn"].shape())
+    return 1 if msg["type"] == "plate" else np.ndim(msg["value"])
 
 
-class substitute(Messenger):
+class substitute(_Lookup):
     """Fixes the values of sites; a latent site stays latent.
 
     Args:
@@ -75,19 +116,17 @@ class substitute(Messenger):
         self.substitute_fn = substitute_fn
         super().__init__(fn)
 
-    def _inside(self, step: Any) -> "substitute":
-        return substitute(data=None if self.data is None else _at(self.data, step), substitute_fn=self.substitute_fn)
-
     def process_message(self, msg: Message) -> None:
         """Set the value of a site."""
         if acts_inside(msg, self._inside) or msg["type"] not in _SUBSTITUTED:
             return
         value = self.data.get(msg["name"]) if self.data is not None else self.substitute_fn(msg)  # type: ignore[misc]
+        value = self._of_step(msg, value)
         if value is not None:
             msg["value"] = dict(value) if msg["type"] == "mutable" and isinstance(value, dict) else value
 
 
-class condition(Messenger):
+class condition(_Lookup):
     """Makes sample sites observed.
 
     Args:
@@ -116,14 +155,12 @@ class condition(Messenger):
         self.condition_fn = condition_fn
         super().__init__(fn)
 
-    def _inside(self, step: Any) -> "condition":
-        return condition(data=None if self.data is None else _at(self.data, step), condition_fn=self.condition_fn)
-
     def process_message(self, msg: Message) -> None:
         """Set the value of a sample site and mark it observed."""
         if acts_inside(msg, self._inside) or msg["type"] != "sample":
             return
         value = self.data.get(msg["name"]) if self.data is not None else self.condition_fn(msg)  # type: ignore[misc]
+        value = self._of_step(msg, value)
         if value is not None:
             msg["value"] = value
             msg["is_observed"] = True
@@ -154,7 +191,7 @@ class uncondition(Messenger):
             msg["kwargs"]["rng_key"] = prng_key()
 
 
-class replay(Messenger):
+class replay(_Lookup):
     """Lets latent sample sites and plates take the values that they have in a trace.
 
     Args:
@@ -179,11 +216,6 @@ class replay(Messenger):
         self.trace = trace
         super().__init__(fn)
 
-    def _inside(self, step: Any) -> "replay":
-        if step is None:
-            return self
-        return replay(trace={name: _at_step(site, step) for name, site in self.trace.items()})
-
     def process_message(self, msg: Message) -> None:
         """Set the value of a latent site or a plate from the trace."""
         if acts_inside(msg, self._inside):
@@ -199,18 +231,12 @@ class replay(Messenger):
         if kind == "sample" and (site["type"] != "sample" or site["is_observed"]):
             found = "an observed site" if site["type"] == "sample" else f"a {site['type']} site"
             raise RuntimeError(f"replay: {msg['name']!r} is a latent sample site in the model but {found} in the trace")
-        msg["value"] = site["value"]
+        msg["value"] = self._of_step(msg, site["value"])
         if kind == "sample":
             msg["infer"] = dict(site["infer"])
 
 
-def _at_step(site: Message, step: Any) -> Message:
-    if site["type"] != "sample" or not site.get("_control_flow_done"):
-        return site
-    return {**site, "value": _at({"value": site["value"]}, step)["value"]}
-
-
-class do(Messenger):
+class do(_Lookup):
     """Intervenes on sites: the model sees the given value, while the site keeps its own distribution and value in the trace.
 
     Args:
@@ -234,14 +260,11 @@ class do(Messenger):
         self.data = data
         super().__init__(fn)
 
-    def _inside(self, step: Any) -> "do":
-        return do(data=_at(self.data, step))
-
     def process_message(self, msg: Message) -> None:
         """Send the natural site outwards and give the model the intervened value."""
         if acts_inside(msg, self._inside) or msg["type"] != "sample":
             return
-        value = self.data.get(msg["name"])
+        value = self._of_step(msg, self.data.get(msg["name"]))
         if value is None:
             return
         if msg.get("_intervened"):

@@ -1,0 +1,1 @@
+"""Parts beyond the core."""

@@ -1,0 +1,139 @@
+"""`lax.scan` with sample statements in its body."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax, random
+
+from ppl._typing import Array, Key, Message, PyTree
+from ppl.contrib.control_flow.body import emit, run_body
+from ppl.contrib.control_flow.stacked import StackedDistribution
+from ppl.distributions.distribution import Distribution
+from ppl.ops.pytree import PytreeTrace
+from ppl.stack import Messenger, Step, apply_stack, current_stack
+from ppl.util import describe
+
+C = TypeVar("C")
+
+
+def scan(
+    f: Callable[[C, Any], tuple[C, Any]],
+    init: C,
+    xs: PyTree,
+    length: int | None = None,
+    reverse: bool = False,
+    history: int = 1,
+) -> tuple[C, PyTree]:
+    """Run `f` over the leading axis of `xs`, passing a carry along, as `jax.lax.scan` does; `f` may hold sample statements.
+
+    A site of the body becomes one site with the time axis on the left of its value and its batch shape. Plates inside the body are
+    allowed. Handlers outside act on each step: values for a site are indexed by time, and where a series is shorter than the
+    loop the later steps are drawn.
+
+    Args:
+        f: `(carry, x) -> (carry, y)`.
+        init: the first carry.
+        xs: arrays with a common leading axis, or `None`.
+        length: the number of steps, needed where `xs` is `None`.
+        reverse: run from the last entry to the first; sites keep the order of `xs`.
+        history: how many earlier steps an enumerated site of a step depends on.
+
+    Returns:
+        The last carry and the stacked `y`.
+
+    Raises:
+        ValueError: if the number of steps is not clear.
+        NotImplementedError: inside a plate, and for `param` or `mutable` in the body.
+
+    Example:
+        >>> from ppl import distributions as dist, handlers
+        >>> from ppl.primitives import sample
+        >>> def walk(x, _):
+        ...     x = sample("x", dist.Normal(x, 1.0))
+        ...     return x, x
+        >>> model = handlers.seed(lambda: scan(walk, 0.0, None, length=5), 0)
+        >>> handlers.trace(model).get_trace()["x"]["value"].shape
+        (5,)
+    """
+    if isinstance(history, bool) or not isinstance(history, int) or history < 0:
+        raise ValueError(f"scan: history must be a number of steps, at least 0; found {history!r}")
+    steps = _number_of_steps(xs, length)
+    if not current_stack():
+        return lax.scan(f, init, xs, length=steps, reverse=reverse)
+    msg: Message = {
+        "type": "control_flow",
+        "name": "_scan",
+        "fn": _run,
+        "args": (f, init, xs, steps, reverse),
+        "kwargs": {"rng_key": None, "inside": [], "history": history},
+        "value": None,
+    }
+    carry, sites, ys = apply_stack(msg)["value"]
+    for site in sites.trace.values():
+        _emit_stacked(site, steps)
+    return carry, ys
+
+
+def _number_of_steps(xs: PyTree, length: int | None) -> int:
+    found = {np.shape(x)[0] if np.ndim(x) else None for x in jax.tree.leaves(xs)}
+    if length is not None:
+        found.add(int(length))
+    if len(found) != 1 or None in found:
+        shapes = [np.shape(x) for x in jax.tree.leaves(xs)]
+        raise ValueError(
+            f"scan: the number of steps must be clear, found length={length} and xs of shapes {shapes}; give `xs` arrays with one "
+            "common leading axis, or `length`"
+        )
+    (steps,) = found
+    return steps  # type: ignore[return-value]
+
+
+def _run(
+    f: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    xs: PyTree,
+    steps: int,
+    reverse: bool,
+    *,
+    rng_key: Key | None,
+    inside: list[Callable[[Step | None], Messenger]],
+    history: int,
+) -> tuple[Any, PytreeTrace, PyTree]:
+    def body(carry: Any, entry: tuple[Array, Any]) -> tuple[Any, tuple[PytreeTrace, Any]]:
+        i, x = entry
+        key = None if rng_key is None else random.fold_in(rng_key, i)
+        out, sites = run_body(f, (carry, x), key, inside, Step(i, steps))
+        if not isinstance(out, tuple) or len(out) != 2:
+            raise TypeError(f"scan: the body must return a pair (carry, y), found {describe(out)}")
+        return out[0], (PytreeTrace({name: _with_sample_shape(site) for name, site in sites.items()}), out[1])
+
+    indices = jnp.arange(steps)
+    carry, (sites, ys) = lax.scan(body, init, (indices, xs), length=steps, reverse=reverse)
+    return carry, sites, ys
+
+
+def _with_sample_shape(site: Message) -> Message:
+    """A site whose distribution has absorbed `sample_shape`."""
+    if site["type"] != "sample" or not site["kwargs"]["sample_shape"]:
+        return site
+    sample_shape = site["kwargs"]["sample_shape"]
+    return {**site, "fn": site["fn"].expand_by(sample_shape), "kwargs": {**site["kwargs"], "sample_shape": ()}}
+
+
+def _emit_stacked(site: Message, steps: int) -> None:
+    """Send a site of the body, stacked over time, through the handlers outside."""
+    time_dims = site.get("time_dims", 0) + 1
+    fn, value = site["fn"], site["value"]
+    if site["type"] == "plate" and site["args"][0] == site["args"][1]:
+        value = np.arange(site["args"][0], dtype=jax.dtypes.canonicalize_dtype(int))
+    if isinstance(fn, Distribution):
+        scale = site["scale"]
+        if isinstance(scale, jax.Array):
+            shape = scale.shape[1:]
+            scale = jnp.reshape(scale, (steps,) + (1,) * (len(fn.batch_shape) - len(shape)) + shape)
+        site = {**site, "scale": scale}
+        fn = StackedDistribution(fn, steps)
+    emit(site, fn, value, time_dims)

@@ -1,0 +1,1 @@
+"""Operations on arrays and functions that models and tools use."""
