@@ -1,0 +1,227 @@
+"""The logarithms that the densities of counts are made of, accurate in float32 for large counts and large concentrations.
+
+A probability of a count is a small difference of large log-gamma functions. Here Stirling's leading terms, which cancel, are cancelled
+on paper, and the remainders are added (Loader 2000, "Fast and accurate computation of binomial probabilities"). Derivatives are given
+where the derivative of the formula would be longer or less accurate than the formula of the derivative.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.custom_derivatives import SymbolicZero
+
+from ppl._typing import Array
+from ppl.distributions.util import promote_shapes
+
+HALF_LOG_2PI = 0.9189385332046727
+# B_2n / (2n (2n - 1)), the coefficients of Stirling's series
+_STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400)
+
+
+def to_float(x: Any, dtype: Any) -> Any:
+    """`x` in the floating point `dtype`; NumPy arrays and numbers stay in NumPy."""
+    if isinstance(x, jax.Array):
+        return x if x.dtype == dtype else lax.convert_element_type(x, dtype)
+    return np.asarray(x, dtype)
+
+
+def aligned(dtype: Any, *args: Any) -> Any:
+    """The arguments in the floating point `dtype`, with ranks that agree."""
+    return tuple(to_float(arg, dtype) for arg in promote_shapes(*args))
+
+
+def select(condition: Any, x: Any, y: Any) -> Any:
+    """`where(condition, x, y)` as one operation; numbers take the dtype of the other branch."""
+    dtype = getattr(x, "dtype", None) or getattr(y, "dtype", None)
+    shape = np.broadcast_shapes(np.shape(condition), np.shape(x), np.shape(y))
+    condition, x, y = (_full(condition, shape, np.bool_), _full(x, shape, dtype), _full(y, shape, dtype))
+    return lax.select(condition, x, y)
+
+
+def _full(x: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    if not isinstance(x, jax.Array):
+        return np.broadcast_to(np.asarray(x, dtype), shape)
+    return x if x.shape == shape else jnp.broadcast_to(x, shape)
+
+
+def _with_derivative(function: Callable[..., Array], rule: Callable[..., tuple[Any, ...]]) -> Callable[..., Array]:
+    """`function` with the partial derivatives that `rule(*args)` gives as thunks (None: treated as constant in that argument)."""
+    wrapped = jax.custom_jvp(function)
+
+    def jvp(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
+        out = wrapped(*primals)
+        total: Any = None
+        for partial, tangent in zip(rule(*primals), tangents):
+            if partial is not None and not isinstance(tangent, SymbolicZero):
+                term = partial() * tangent
+                total = term if total is None else total + term
+        return out, lax.full_like(out, 0) if total is None else _full(total, out.shape, out.dtype)
+
+    wrapped.defjvp(jvp, symbolic_zeros=True)
+    return wrapped
+
+
+# Stirling's formula -----------------------------------------------------------------------------------------------------
+
+
+def stirling_remainder(x: Array) -> Array:
+    """`S(x) = log Gamma(x) - [(x - 1/2) log x - x + log(2 pi) / 2]` for `x > 0`.
+
+    By the asymptotic series, after `Gamma(x) = Gamma(x + m) / (x (x + 1) ... (x + m - 1))` has moved small `x` up. It costs a fifth of
+    `lgamma`, and so does its derivative.
+    """
+    m, terms = (8, 8) if x.dtype == np.float64 else (4, 4)
+    small = x < m
+    low = select(small, x, 1.0)
+    scale = 1.0 / (low + m)
+    product = low * scale
+    for i in range(1, m):
+        product = product * ((low + i) * scale)
+    shifted = (low - 0.5) * lax.log1p(m / low) - m - lax.log(product)
+    u = 1.0 / select(small, x + m, x)
+    v = u * u
+    series = _STIRLING[terms - 1]
+    for c in reversed(_STIRLING[: terms - 1]):
+        series = series * v + c
+    return series * u + select(small, shifted, 0.0)
+
+
+def log_count_constant(k: Array) -> Array:
+    """`k log k - k - log k!` for counts `k >= 0`: the log probability of `k` under a Poisson law whose rate is `k`."""
+    above = k + 1.0
+    gap = k * lax.log1p(1.0 / select(k > 0, k, 1.0)) - 1.0
+    return select(k > 0, -gap - 0.5 * lax.log(above) - HALF_LOG_2PI - stirling_remainder(above), 0.0)
+
+
+def log_gamma_ratio(x: Array, m: Array) -> Array:
+    """`log Gamma(x + m) - log Gamma(x)` for `x > 0`, `m >= 0`."""
+    top = x + m
+    return m * lax.log(top) + (x - 0.5) * lax.log1p(m / x) - m + stirling_remainder(top) - stirling_remainder(x)
+
+
+def log_multiset(a: Array, k: Array) -> Array:
+    """`log [Gamma(a + k) / (Gamma(a) k!)]`, the number of multisets of size `k` from `a` kinds, for `a > 0` and counts `k`."""
+    above = k + 1.0
+    ratio = lax.log1p(select(k > 0, (a - 1.0) / above, 0.0))
+    tails = stirling_remainder(a + k) - stirling_remainder(a) - stirling_remainder(above)
+    return k * ratio + (a - 0.5) * lax.log1p(k / a) + (tails + (1.0 - HALF_LOG_2PI) - 0.5 * lax.log(above))
+
+
+# relative to the best fit -----------------------------------------------------------------------------------------------
+
+
+def _scaled_log_ratio(y: Array, d: Array, x: Array) -> Array:
+    near = lax.abs(d) < 0.5 * y
+    safe = select(y > 0, y, 1.0)
+    # x / y is not formed where y is tiny beside x
+    far = lax.log(select(x > 0, x, 1.0)) - lax.log(safe)
+    ratio = select(near, lax.log1p(select(near, d / safe, 0.0)), far)
+    return select((y > 0) & (x <= 0), -np.inf, y * ratio)
+
+
+def _scaled_log_ratio_rule(y: Array, d: Array, x: Array) -> tuple[Any, ...]:
+    safe = select(x > 0, x, 1.0)
+
+    def by_y() -> Array:
+        near = lax.abs(d) < 0.5 * y
+        far = lax.log(safe) - lax.log(select(y > 0, y, 1.0))
+        return select(near, lax.log1p(select(near, d / select(y > 0, y, 1.0), 0.0)), far) - d / safe
+
+    return by_y, lambda: y / safe, None
+
+
+scaled_log_ratio = _with_derivative(_scaled_log_ratio, _scaled_log_ratio_rule)
+scaled_log_ratio.__doc__ = """`y log(x / y)` of `y >= 0`, given `d = x - y` and `x = y + d >= 0`, both as exactly as the caller knows them.
+
+Zero where `y = 0`. It is differentiated as a function of `y` and `d`; `x` is there for its digits.
+"""
+
+
+def binomial_reference(k: Array, j: Array) -> Array:
+    """`log [C(n, k) q^k (1 - q)^j]` with `n = k + j` and `q = (k + 1/2) / (n + 1)`, a binomial probability near its largest."""
+    n = k + j
+
+    def part(i: Array) -> Array:
+        return log_count_constant(i) + i * lax.log1p(0.5 / select(i > 0, i, 1.0))
+
+    return part(k) + part(j) - log_count_constant(n) - n * lax.log1p(1.0 / select(n > 0, n, 1.0))
+
+
+def _binomial_excess(k: Array, j: Array, logits: Array) -> Array:
+    delta = logits - (lax.log(k + 0.5) - lax.log(j + 0.5))
+    up = delta > 0
+    t = -lax.abs(delta)
+    # the mirrored form keeps the exponential below 1
+    fewer = select(up, j, k)
+    return fewer * t - (k + j) * lax.log1p((fewer + 0.5) / (k + j + 1.0) * lax.expm1(t))
+
+
+binomial_excess = _with_derivative(
+    _binomial_excess,
+    lambda k, j, logits: (None, None, lambda: k - (k + j) * lax.logistic(logits)),
+)
+binomial_excess.__doc__ = """`k (l - l0) - n [softplus(l) - softplus(l0)]` with `n = k + j` and `l0 = log((k + 1/2) / (j + 1/2))`.
+
+The log likelihood of the logits `l` relative to a value near its largest; no large terms cancel. The counts are constants.
+"""
+
+
+# Bernoulli trials -------------------------------------------------------------------------------------------------------
+
+
+def _log_odds_kernel(a: Array, n: Array, logits: Array) -> Array:
+    return (a * logits - n * lax.max(logits, 0.0)) - n * lax.log1p(lax.exp(-lax.abs(logits)))
+
+
+def _softplus(x: Array) -> Array:
+    return lax.max(x, 0.0) + lax.log1p(lax.exp(-lax.abs(x)))
+
+
+log_odds_kernel = _with_derivative(
+    _log_odds_kernel,
+    lambda a, n, logits: (lambda: logits, lambda: -_softplus(logits), lambda: a - n * lax.logistic(logits)),
+)
+log_odds_kernel.__doc__ = (
+    "`a l - n softplus(l)`: `a` successes in `n` trials with log odds `l`. Its derivative in `l` is `a - n sigmoid(l)`."
+)
+
+
+def _log_probs_kernel(a: Array, b: Array, probs: Array) -> Array:
+    yes, no = probs > 0, probs < 1
+    out = a * lax.log(select(yes, probs, 1.0)) + b * lax.log1p(-select(no, probs, 0.0))
+    return select(((a > 0) & ~yes) | ((b > 0) & ~no), -np.inf, out)
+
+
+def _log_probs_rule(a: Array, b: Array, probs: Array) -> tuple[Any, ...]:
+    yes, no = select(probs > 0, probs, 1.0), select(probs < 1, probs, 0.0)
+    return lambda: lax.log(yes), lambda: lax.log1p(-no), lambda: a / yes - b / (1.0 - no)
+
+
+log_probs_kernel = _with_derivative(_log_probs_kernel, _log_probs_rule)
+log_probs_kernel.__doc__ = "`a log p + b log(1 - p)`: `a` successes and `b` failures with probability `p`, where `0 log 0 = 0`."
+
+
+# sums of exponentials ---------------------------------------------------------------------------------------------------
+
+
+def logsumexp(x: Array, axis: int = -1, keepdims: bool = False) -> Array:
+    """`log sum exp(x)` along `axis`; all -inf gives -inf, and gradients stay finite then."""
+    axis = axis % x.ndim
+    top = lax.stop_gradient(lax.reduce_max(x, (axis,)))
+    top = select(top > -np.inf, top, 0.0)
+    total = lax.reduce_sum(lax.exp(x - lax.expand_dims(top, (axis,))), (axis,))
+    positive = total > 0
+    out = select(positive, lax.log(select(positive, total, 1.0)), -np.inf) + top
+    return lax.expand_dims(out, (axis,)) if keepdims else out
+
+
+def logaddexp(x: Array, y: Array) -> Array:
+    """`log(exp(x) + exp(y))`; both -inf gives -inf, and gradients stay finite then."""
+    top = jnp.maximum(x, y)
+    finite = top > -np.inf
+    gap = -lax.abs(select(finite, x, 0.0) - select(finite, y, 0.0))
+    return top + lax.log1p(lax.exp(gap))

@@ -1,0 +1,101 @@
+"""Ordered categories."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax, random
+
+from ppl._typing import Array, ArrayLike, Key, Shape
+from ppl.distributions import constraints
+from ppl.distributions.discrete.categorical import CategoricalProbs, as_category, pick
+from ppl.distributions.discrete.numerics import select, to_float
+from ppl.distributions.discrete.sampling import int_dtype
+from ppl.distributions.distribution.base import Distribution
+from ppl.distributions.util import as_operand, as_parameter, lazy_property, log1mexp, promote_shapes, softplus, validate_sample
+
+
+class OrderedLogistic(CategoricalProbs):
+    """A category out of `0, ..., k - 1` by cutpoints on a latent logistic scale: `P(x <= i) = 1 / (1 + exp(predictor - cutpoints[i]))`.
+
+    The category counts the cutpoints that `predictor` plus a standard logistic variable exceeds.
+
+    Args:
+        predictor: the location of the latent variable.
+        cutpoints: increasing, of shape `b + (k - 1,)`; with `predictor` of batch shape `b`.
+        validate_args: check parameters and values.
+
+    Raises:
+        ValueError: if `cutpoints` is a scalar.
+
+    Example:
+        >>> import numpy as np
+        >>> from ppl import distributions as dist
+        >>> round(float(dist.OrderedLogistic(0.0, np.array([-1.0, 1.0])).log_prob(1)), 4)
+        -0.7719
+    """
+
+    arg_constraints = {"predictor": constraints.real, "cutpoints": constraints.ordered_vector}
+
+    def __init__(self, predictor: ArrayLike, cutpoints: ArrayLike, *, validate_args: bool | None = None) -> None:
+        predictor, cutpoints = as_parameter(predictor), as_parameter(cutpoints)
+        if np.ndim(cutpoints) < 1:
+            raise ValueError("OrderedLogistic: `cutpoints` must be at least one-dimensional, but got a scalar")
+        shape = np.broadcast_shapes(np.shape(predictor), np.shape(cutpoints)[:-1])
+        self.predictor = _padded(predictor, len(shape))
+        self.cutpoints = _padded(cutpoints, len(shape) + 1)
+        Distribution.__init__(self, shape, validate_args=validate_args)
+
+    @classmethod
+    def infer_shapes(cls, predictor: Shape = (), cutpoints: Shape = (1,)) -> tuple[Shape, Shape]:
+        """The batch shape of `predictor` and of `cutpoints` without its last axis."""
+        return np.broadcast_shapes(tuple(predictor), tuple(cutpoints)[:-1]), ()
+
+    def _size(self) -> int:
+        return np.shape(self.cutpoints)[-1] + 1
+
+    @lazy_property
+    def probs(self) -> Array:  # type: ignore[override]
+        dtype = self._dtype
+        predictor, cutpoints = to_float(self.predictor, dtype), to_float(self.cutpoints, dtype)
+        shift = predictor[..., None] if np.ndim(predictor) else predictor
+        below = jnp.asarray(lax.logistic(cutpoints - shift))
+        pad = [(0, 0)] * (below.ndim - 1)
+        top = jnp.pad(below, [*pad, (0, 1)], constant_values=1.0)
+        return top - jnp.pad(below, [*pad, (1, 0)], constant_values=0.0)
+
+    def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
+        shape, dtype = self.shape(sample_shape), self._dtype
+        latent = random.logistic(key, shape, dtype) + to_float(self.predictor, dtype)
+        exceeded = latent[..., None] > self._aligned_cutpoints(len(shape))
+        return lax.reduce_sum(lax.convert_element_type(exceeded, int_dtype()), (len(shape),))
+
+    def _aligned_cutpoints(self, rank: int) -> Any:
+        """The cutpoints with `rank` batch axes."""
+        return _padded(to_float(self.cutpoints, self._dtype), rank + 1)
+
+    @validate_sample
+    def log_prob(self, value: ArrayLike) -> Array:
+        dtype, size = self._dtype, self._size()
+        cutpoints = to_float(self.cutpoints, dtype)
+        x = as_category(value)
+        upper = pick(cutpoints, x, np.inf)
+        lower = pick(cutpoints, x - 1, -np.inf)
+        upper, lower, x, predictor = promote_shapes(upper, lower, x, to_float(self.predictor, dtype))
+        # s(a) - s(b) = s(a) s(-b) (1 - exp(b - a)), without cancellation; the ends drop out
+        out = -softplus(predictor - upper) - softplus(lower - predictor)
+        if size > 2:
+            gap = pick(log1mexp(cutpoints[..., :-1] - cutpoints[..., 1:]), x - 1, 0.0)
+            out, gap = promote_shapes(out, gap)
+            out = out + gap
+        inside, out = promote_shapes((x >= 0) & (x < size), out)
+        return select(inside, out, -np.inf)
+
+    def entropy(self) -> Array:
+        raise NotImplementedError("OrderedLogistic.entropy is not implemented")
+
+
+def _padded(x: Any, rank: int) -> Any:
+    """`x` with 1s prepended to its shape up to `rank` axes; scalars as they are."""
+    shape = np.shape(x)
+    return x if len(shape) in (0, rank) else as_operand(x).reshape((1,) * (rank - len(shape)) + shape)
