@@ -1,7 +1,7 @@
 """The models. Data come in as arrays; a prior that is not written in the collection is flat."""
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.nn import logsumexp
 
 import ppl
@@ -73,14 +73,14 @@ def hmm_drive(alpha: Array, u: Array, v: Array) -> None:
         ppl.factor(f"{name}_prior", dist.Normal(jnp.array([0.0, 3.0]), 1.0).to_event(1).log_prob(rate))
         rates.append(rate)
     emission = dist.Exponential(rates[0]).log_prob(u[:, None]) + dist.Exponential(rates[1]).log_prob(v[:, None])
-    ppl.factor("series", logsumexp(emission[0][:, None] + _log_product(jnp.log(theta) + emission[1:, None, :])))
+    ppl.factor("series", _forward(jnp.log(theta), emission))
 
 
-def _log_product(matrices: Array) -> Array:
-    """The logarithm of the product of matrices whose logarithms are ``(n, k, k)``, by pairs: depth ``log2 n`` instead of ``n``."""
-    while matrices.shape[0] > 1:
-        paired = matrices.shape[0] // 2 * 2
-        left, right = matrices[0:paired:2], matrices[1:paired:2]
-        product = logsumexp(left[:, :, :, None] + right[:, None, :, :], axis=2)
-        matrices = jnp.concatenate([product, matrices[paired:]])
-    return matrices[0]
+def _forward(log_transition: Array, emission: Array) -> Array:
+    """The log density of a series, states summed out: emissions ``(n, k)``, transitions ``(k, k)``, every start alike."""
+
+    def step(log_state: Array, observed: Array) -> tuple[Array, None]:
+        return logsumexp(log_state[:, None] + log_transition, axis=0) + observed, None
+
+    log_state, _ = lax.scan(step, emission[0], emission[1:])
+    return logsumexp(log_state)
