@@ -21,3 +21,4 @@ from ppl.distributions.special.gamma import (
     stirling_remainder,
 )
 from ppl.distributions.special.normal import inverse_mills, log_ndtr, log_ndtr_inverse
+from ppl.distributions.special.von_mises import log_i0e, von_mises_centered
