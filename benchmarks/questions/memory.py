@@ -13,11 +13,10 @@ DRAWS = 100_000
 
 
 def measure(library_name: str, case: Case) -> dict[str, Any]:
-    """Growth of resident memory in a run after a short one; small trees, which do not change what is stored."""
+    """Growth of resident memory in a run, after a short one has paid for compiling; small trees, which change nothing stored."""
     library, arguments = Library.load(library_name), case.arguments()
-    mcmc = library.mcmc(case, num_samples=100, num_chains=4, kernel={"max_tree_depth": 2})
-    run(mcmc, key(0), arguments)
-    mcmc.num_samples = DRAWS
+    short, mcmc = (library.mcmc(case, num_samples=n, num_chains=4, kernel={"max_tree_depth": 2}) for n in (100, DRAWS))
+    run(short, key(0), arguments)
     rng_key = key(1)
     with MemoryMeter() as meter:
         run(mcmc, rng_key, arguments)
