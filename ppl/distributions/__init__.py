@@ -2,6 +2,18 @@
 
 from ppl.distributions import constraints, transforms, util
 from ppl.distributions.batch_util import promote_batch_shape, vmap_over
+from ppl.distributions.conjugate import (
+    BetaBinomial,
+    BetaNegativeBinomial,
+    DirichletMultinomial,
+    GammaPoisson,
+    HurdleNegativeBinomial2,
+    NegativeBinomial,
+    NegativeBinomial2,
+    NegativeBinomialLogits,
+    NegativeBinomialProbs,
+    ZeroInflatedNegativeBinomial2,
+)
 from ppl.distributions.continuous.interval import Beta, BetaProportion, Kumaraswamy, LogUniform, Uniform
 from ppl.distributions.continuous.positive import (
     Chi2,
@@ -27,6 +39,33 @@ from ppl.distributions.continuous.real import (
     StudentT,
 )
 from ppl.distributions.directional import VonMises
+from ppl.distributions.discrete.binary import (
+    Bernoulli,
+    BernoulliLogits,
+    BernoulliProbs,
+    Geometric,
+    GeometricLogits,
+    GeometricProbs,
+)
+from ppl.distributions.discrete.categorical import Categorical, CategoricalLogits, CategoricalProbs
+from ppl.distributions.discrete.counts import Binomial, BinomialLogits, BinomialProbs, DiscreteUniform, Poisson
+from ppl.distributions.discrete.hurdle import (
+    HurdleDistribution,
+    HurdleGamma,
+    HurdleLogits,
+    HurdleLogNormal,
+    HurdlePoisson,
+    HurdleProbs,
+)
+from ppl.distributions.discrete.multinomial import Multinomial, MultinomialLogits, MultinomialProbs
+from ppl.distributions.discrete.ordered import OrderedLogistic
+from ppl.distributions.discrete.relaxed import RelaxedBernoulli, RelaxedBernoulliLogits
+from ppl.distributions.discrete.zero_inflated import (
+    ZeroInflatedDistribution,
+    ZeroInflatedLogits,
+    ZeroInflatedPoisson,
+    ZeroInflatedProbs,
+)
 from ppl.distributions.distribution import (
     Delta,
     Distribution,
@@ -40,4 +79,5 @@ from ppl.distributions.distribution import (
     enable_validation,
     validation_enabled,
 )
+from ppl.distributions.mixtures import Mixture, MixtureGeneral, MixtureSameFamily
 from ppl.distributions.support import biject_to

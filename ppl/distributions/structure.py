@@ -58,13 +58,16 @@ class Structure:
         return out
 
     def eq(self, other: object, static: bool = False) -> ArrayLike:
-        """Whether `other` has the same type and fields. With `static=True` always a bool, where traced values equal only themselves."""
+        """Whether `other` has the same type and fields.
+
+        With `static=True` always a bool, where traced values equal only themselves.
+        """
         if self is other:
             return True
         if type(self) is not type(other):
             return False
         children, (names, fields) = self.tree_flatten()
-        others, (other_names, other_fields) = other.tree_flatten()  # type: ignore[attr-defined]
+        others, (other_names, other_fields) = other.tree_flatten()
         if tuple(names) != tuple(other_names) or fields != other_fields:
             return False
         result: Any = True

@@ -64,11 +64,15 @@ class ParameterFreeConstraint(Constraint):
 
 
 def comparable(x: Any, *bounds: Any) -> tuple[Any, ...]:
-    """`x` and `bounds` ready to be compared: all NumPy arrays of the width that JAX uses if all are concrete and `x` is no JAX array,
-    else JAX operands; ranks agree.
+    """`x` and `bounds` ready to be compared.
+
+    They are NumPy arrays if all are concrete and `x` is no JAX array, else JAX operands of equal rank.
     """
+    if type(x) in (float, int) and all(type(bound) in (float, int) for bound in bounds):
+        return (x, *bounds) if bounds else (np.asarray(x),)
     if isinstance(x, (bool, int, float, np.ndarray, np.generic)) and all(is_concrete(bound) for bound in bounds):
-        x = as_operand(x if isinstance(x, np.ndarray) else np.asarray(x))
+        x = as_operand(np.asarray(x))
+        # A Python number is rounded to the width of x, as JAX does: 0.1 bounds float32(0.1).
         return (x, *(np.asarray(b, x.dtype) if isinstance(b, float) and x.dtype.kind == "f" else as_operand(b) for b in bounds))
     return tuple(promote_shapes(x, *bounds))
 

@@ -16,6 +16,8 @@ class _IndependentConstraint(Constraint):
 
     leaf_fields = ("base_constraint",)
     static_fields = ("reinterpreted_batch_ndims",)
+    base_constraint: Constraint
+    reinterpreted_batch_ndims: int
 
     def __init__(self, base_constraint: Constraint, reinterpreted_batch_ndims: int) -> None:
         if not isinstance(base_constraint, Constraint):
@@ -43,6 +45,15 @@ class _IndependentConstraint(Constraint):
 
     def feasible_like(self, prototype: ArrayLike) -> ArrayLike:
         return self.base_constraint.feasible_like(prototype)
+
+    def eq(self, other: object, static: bool = False) -> ArrayLike:
+        """Whether `other` reinterprets as many axes of an equal constraint."""
+        if not isinstance(other, _IndependentConstraint) or self.reinterpreted_batch_ndims != other.reinterpreted_batch_ndims:
+            return False
+        return self.base_constraint.eq(other.base_constraint, static=static)
+
+    def __hash__(self) -> int:
+        return hash((_IndependentConstraint, self.reinterpreted_batch_ndims))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__.lstrip('_')}({self.base_constraint!r}, {self.reinterpreted_batch_ndims})"

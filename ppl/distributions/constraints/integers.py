@@ -9,6 +9,8 @@ from ppl.distributions.util import Tracer, as_operand, as_parameter
 
 
 def _is_integral(x: ArrayLike) -> ArrayLike:
+    if isinstance(x, (int, float)):
+        return float(x).is_integer()
     return x == xp(x).floor(x) if np.dtype(x.dtype).kind == "f" else x == x
 
 

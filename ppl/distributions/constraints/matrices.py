@@ -26,7 +26,7 @@ def _is_symmetric(x: ArrayLike) -> ArrayLike:
 
 
 def _smallest_eigenvalue(x: ArrayLike) -> ArrayLike:
-    """The smallest eigenvalue of symmetric matrices; -1 where an entry is not finite. NumPy arrays are handled in double precision."""
+    """The smallest eigenvalue of symmetric matrices, in double precision for NumPy arrays; -1 where an entry is not finite."""
     finite = xp(x).isfinite(x).all((-2, -1))
     if xp(x) is np:
         x = np.where(finite[..., None, None], x, -np.eye(x.shape[-1])).astype(np.float64)

@@ -1,5 +1,7 @@
 """Regions of the real line and of the complex plane."""
 
+from math import isfinite
+
 import numpy as np
 
 from ppl._typing import ArrayLike
@@ -9,7 +11,7 @@ from ppl.distributions.util import as_operand, as_parameter, promote_shapes
 
 class _Real(ParameterFreeConstraint):
     def check(self, x: ArrayLike) -> ArrayLike:
-        return xp(x).isfinite(x)
+        return isfinite(x) if type(x) is float else xp(x).isfinite(x)
 
     def feasible_like(self, prototype: ArrayLike) -> ArrayLike:
         return full_like(prototype, 0.0)

@@ -51,7 +51,7 @@ class Distribution(ParameterTree, metaclass=DistributionType):
     support: Any = None
     reparametrized_params: ClassVar[list[str]] = []
     has_enumerate_support: Any = False
-    pytree_aux_fields = ("_batch_shape", "_event_shape", "_validate_args")
+    pytree_aux_fields: ClassVar[tuple[str, ...]] = ("_batch_shape", "_event_shape", "_validate_args")
     _validate_args: bool | None = True
     _terse_parameters: ClassVar[frozenset[str]] = frozenset()
 
@@ -126,14 +126,13 @@ class Distribution(ParameterTree, metaclass=DistributionType):
         """
         fields = self.__dict__
         for name, constraint in self.arg_constraints.items():
-            if name not in fields or constraints.is_dependent(constraint):
-                continue
-            value = fields[name]
+            value = fields.get(name)
             if value is None:
                 continue
-            if is_concrete(value) and is_checkable(constraint):
+            checkable = is_checkable(constraint)
+            if checkable and is_concrete(value):
                 check_parameter(type(self), name, value, constraint)
-            elif strict:
+            elif strict and not constraints.is_dependent(constraint):
                 raise RuntimeError(
                     f"Cannot validate arguments inside jitted code. Parameter {name!r} of {type(self).__name__} is traced: "
                     "check it before it is traced, or use strict=False."
@@ -316,7 +315,7 @@ class _Wrapper(Distribution):
         return self.base_dist.has_rsample
 
     @property
-    def has_enumerate_support(self) -> bool:  # type: ignore[override]
+    def has_enumerate_support(self) -> bool:
         return self.base_dist.has_enumerate_support
 
     @property
@@ -381,7 +380,7 @@ class Independent(_Wrapper):
         return constraints.independent(self.base_dist.support, n) if n else self.base_dist.support
 
     @property
-    def has_enumerate_support(self) -> bool:  # type: ignore[override]
+    def has_enumerate_support(self) -> bool:
         return self.reinterpreted_batch_ndims == 0 and self.base_dist.has_enumerate_support
 
     def log_prob(self, value: ArrayLike, intermediates: list[Any] | None = None) -> Array:
@@ -496,8 +495,8 @@ class ExpandedDistribution(_Wrapper):
 def _check_expansion(base_dist: Distribution, found: Shape, wanted: Shape) -> None:
     if len(found) > len(wanted) or any(n not in (1, m) for n, m in zip(found[::-1], wanted[::-1])):
         raise ValueError(
-            f"Cannot broadcast distribution of shape {found} to shape {wanted}: {type(base_dist).__name__} has batch shape {found}; "
-            "its axes from the right must have size 1 or the size asked for"
+            f"Cannot broadcast distribution of shape {found} to shape {wanted}: the axes of the batch shape of "
+            f"{type(base_dist).__name__}, from the right, must have size 1 or the size asked for"
         )
 
 

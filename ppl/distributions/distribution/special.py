@@ -1,6 +1,7 @@
 """Point masses, factors and improper flat densities."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -103,7 +104,7 @@ class ImproperUniform(Distribution):
         Array(0., dtype=float32)
     """
 
-    arg_constraints: dict[str, Constraint] = {}
+    arg_constraints: ClassVar[dict[str, Constraint]] = {}
     pytree_data_fields = ("_support",)
 
     def __init__(
@@ -123,7 +124,7 @@ class ImproperUniform(Distribution):
 
     def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
         raise NotImplementedError(
-            "ImproperUniform.sample is not implemented: it has no probability to draw from; give the site a start value or a proper prior"
+            "ImproperUniform.sample is not implemented: a flat density has no draws; give the site a value or a proper prior"
         )
 
     @validate_sample

@@ -1,7 +1,7 @@
 """The law of a transformed random variable."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -30,8 +30,10 @@ class TransformedDistribution(Distribution):
         ValueError: if the base has fewer axes than the first transform takes.
     """
 
-    arg_constraints: dict[str, Constraint] = {}
+    arg_constraints: ClassVar[dict[str, Constraint]] = {}
     pytree_data_fields = ("base_dist", "transforms")
+    base_dist: Distribution
+    transforms: list[Transform]
 
     def __init__(
         self,
@@ -176,7 +178,7 @@ class TransformedDistribution(Distribution):
         self._require_affine("variance")
         variance = self.base_dist.variance
         for transform in self.transforms:
-            scale, variance = promote_shapes(transform.scale, variance)
+            scale, variance = promote_shapes(transform.scale, variance)  # type: ignore[attr-defined]
             variance = scale * scale * variance
         return jnp.broadcast_to(variance, self.shape())
 
@@ -210,7 +212,8 @@ class FoldedDistribution(TransformedDistribution):
     def __init__(self, base_dist: Distribution, *, validate_args: bool | None = None) -> None:
         if base_dist.event_shape:
             raise ValueError(
-                f"only univariate distributions can be folded, but {type(base_dist).__name__} has event_shape {base_dist.event_shape}"
+                f"only univariate distributions can be folded, but {type(base_dist).__name__} has "
+                f"event_shape {base_dist.event_shape}"
             )
         super().__init__(base_dist, AbsTransform(), validate_args=validate_args)
 

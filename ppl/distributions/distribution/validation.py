@@ -3,11 +3,10 @@
 import warnings
 from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 
 from ppl.distributions import constraints
-from ppl.distributions.constraints import Constraint
+from ppl.distributions.constraints import Constraint, ParameterFreeConstraint
 from ppl.distributions.util import as_operand, is_concrete
 
 if TYPE_CHECKING:
@@ -21,23 +20,18 @@ def check_parameter(cls: type["Distribution"], name: str, value: Any, constraint
         TypeError: if it is no number or array of numbers.
         ValueError: if it does not lie in `constraint`; the note says what was found.
     """
+    if type(value) in (float, int) and constraint.event_dim == 0 and constraint.check(value):
+        return
     message = f"{cls.__name__} distribution got invalid {name} parameter."
-    if _is_number(value):
-        array = value
-    else:
-        array = as_operand(value)
-        if array.dtype.kind not in "biufcV":
-            raise _explained(cls, name, TypeError(message), f"found {_show(value)}, expected numbers in {constraint!r}")
-    if np.ndim(array) < constraint.event_dim:
+    array = as_operand(np.asarray(value) if np.isscalar(value) else value)
+    if array.dtype.kind not in "biufcV":
+        raise _explained(cls, name, TypeError(message), f"found {_show(value)}, expected numbers in {constraint!r}")
+    if array.ndim < constraint.event_dim:
         cure = f"expected at least {constraint.event_dim} dimension(s), for {constraint!r}"
-        raise _explained(cls, name, ValueError(message), f"found an array of shape {np.shape(array)}, {cure}")
+        raise _explained(cls, name, ValueError(message), f"found an array of shape {array.shape}, {cure}")
     valid = np.asarray(constraint.check(array))
     if not valid.all():
         raise _explained(cls, name, ValueError(message), _describe_invalid(array, valid, constraint))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, np.generic)
 
 
 def _explained(cls: type["Distribution"], name: str, error: Exception, detail: str) -> Exception:
@@ -75,11 +69,8 @@ def warn_out_of_support(d: "Distribution", value: Any, valid: np.ndarray, suppor
     )
 
 
-def has_tracers(constraint: Constraint) -> bool:
-    """Whether a parameter of `constraint` is traced."""
-    return not all(is_concrete(leaf) for leaf in jax.tree_util.tree_leaves(constraint))
-
-
 def is_checkable(constraint: Constraint) -> bool:
-    """Whether values can be checked against `constraint` now."""
-    return not constraints.is_dependent(constraint) and not has_tracers(constraint)
+    """Whether values can be checked against `constraint` now: it stands for no other, and no parameter of it is traced."""
+    if isinstance(constraint, ParameterFreeConstraint):
+        return True
+    return not constraints.is_dependent(constraint) and is_concrete(constraint)

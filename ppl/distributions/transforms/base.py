@@ -12,9 +12,9 @@ from ppl.distributions.structure import Structure
 class Transform(Structure):
     """An invertible, differentiable map from `domain` to `codomain`, with its log-determinant.
 
-    `t(x)` maps, `t.inv` is the inverse transform, `t.inv.inv is t`. Transforms are values: they compare by type and parameters, and
-    are pytrees whose leaves are their parameters. A subclass defines `__call__`, `_inverse`, `log_abs_det_jacobian`, and the names of
-    its fields in `leaf_fields` and `static_fields` (or `tree_flatten`).
+    `t(x)` maps, `t.inv` is the inverse transform, `t.inv.inv is t`. Transforms are values: they compare by type and parameters,
+    and are pytrees whose leaves are their parameters. A subclass defines `__call__`, `_inverse`, `log_abs_det_jacobian`, and the
+    names of its fields in `leaf_fields` and `static_fields` (or `tree_flatten`).
     """
 
     domain: Constraint

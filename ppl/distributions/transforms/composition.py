@@ -86,7 +86,7 @@ class ComposeTransform(Transform):
             _, intermediates = self.call_with_intermediates(x)
         # Each part's log-determinant keeps the axes that it does not count as event; the whole counts more of them.
         event_dim = self._event_dims()[0]
-        total = None
+        total: Any = None
         for part, (image, inner) in zip(self.parts, intermediates):
             own = part.domain.event_dim
             term = sum_rightmost(part.log_abs_det_jacobian(x, image, inner), event_dim - own)
@@ -114,7 +114,7 @@ def _with_event_dim(constraint: Constraint, event_dim: int) -> Constraint:
 
 
 class IndependentTransform(Transform):
-    """`base_transform` with `reinterpreted_batch_ndims` more axes counted as event axes: its log-determinants are summed over them."""
+    """`base_transform` with `reinterpreted_batch_ndims` more event axes, over which its log-determinants are summed."""
 
     leaf_fields = ("base_transform",)
     static_fields = ("reinterpreted_batch_ndims",)

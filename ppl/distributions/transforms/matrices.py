@@ -54,10 +54,10 @@ def _vector_shape(name: str, shape: Shape, diagonal: int) -> Shape:
 class CorrCholeskyTransform(ParameterFreeTransform):
     """Vectors of n (n - 1) / 2 reals to the Cholesky factors of n x n correlation matrices.
 
-    With the partial correlations `t = tanh(x)` as strict lower triangle, row by row, `L_ij = t_ij sqrt(prod_{k<j} (1 - t_ik^2))` and
-    `L_ii = sqrt(prod_{k<i} (1 - t_ik^2))`. The log-determinant (to the strict lower triangle of L) is
-    `sum_{k<i} (1 + (i - k - 1) / 2) log(1 - t_ik^2)` (Lewandowski, Kurowicka & Joe 2009; Stan reference manual, "Cholesky factors of
-    correlation matrices").
+    With the partial correlations `t = tanh(x)` as strict lower triangle, row by row,
+    `L_ij = t_ij sqrt(prod_{k<j} (1 - t_ik^2))` and `L_ii = sqrt(prod_{k<i} (1 - t_ik^2))`. The log-determinant, in the strict
+    lower triangle of L, is `sum_{k<i} (1 + (i - k - 1) / 2) log(1 - t_ik^2)` (Lewandowski, Kurowicka & Joe 2009; Stan reference
+    manual, "Cholesky factors of correlation matrices").
     """
 
     domain = constraints.real_vector
@@ -184,14 +184,8 @@ class ScaledUnitLowerCholeskyTransform(_TriangularTransform):
         return _dot_last(log_scale, np.arange(n)) - sum_rightmost(softplus(-diag), 1)
 
 
-class CholeskyTransform(ParameterFreeTransform):
-    """Positive definite matrices `S` to their lower Cholesky factors `L`, `S = L L'`.
-
-    The log-determinant, in the coordinates of the lower triangles, is `-(n log 2 + sum_i (n - i) log L_ii)`, i = 0 ... n - 1.
-    """
-
-    domain = constraints.positive_definite
-    codomain = constraints.lower_cholesky
+class _Cholesky(ParameterFreeTransform):
+    """Symmetric matrices `S` to their lower Cholesky factors `L`, `S = L L'`."""
 
     def __call__(self, x: ArrayLike) -> Array:
         return jnp.linalg.cholesky(as_float(x))
@@ -200,13 +194,23 @@ class CholeskyTransform(ParameterFreeTransform):
         y = as_float(y)
         return jnp.matmul(y, jnp.swapaxes(y, -2, -1), precision=lax.Precision.HIGHEST)
 
+
+class CholeskyTransform(_Cholesky):
+    """Positive definite matrices `S` to their lower Cholesky factors `L`, `S = L L'`.
+
+    The log-determinant, in the coordinates of the lower triangles, is `-(n log 2 + sum_i (n - i) log L_ii)`, i = 0 ... n - 1.
+    """
+
+    domain = constraints.positive_definite
+    codomain = constraints.lower_cholesky
+
     def log_abs_det_jacobian(self, x: ArrayLike, y: ArrayLike, intermediates: Any = None) -> Array:
         y = as_float(y)
         n = y.shape[-1]
         return -(n * np.log(2.0) + _dot_last(lax.log(_diagonal(y)), n - np.arange(n)))
 
 
-class CorrMatrixCholeskyTransform(CholeskyTransform):
+class CorrMatrixCholeskyTransform(_Cholesky):
     """Correlation matrices to their lower Cholesky factors, with log-determinant `-sum_i (n - 1 - i) log L_ii`, i = 0 ... n - 1."""
 
     domain = constraints.corr_matrix

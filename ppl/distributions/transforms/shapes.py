@@ -51,7 +51,8 @@ class ReshapeTransform(Transform):
         self._forward_shape, self._inverse_shape = tuple(forward_shape), tuple(inverse_shape)
         if np.prod(self._forward_shape, dtype=int) != np.prod(self._inverse_shape, dtype=int):
             raise ValueError(
-                f"forward shape {self._forward_shape} and inverse shape {self._inverse_shape} are not compatible: their sizes differ"
+                f"forward shape {self._forward_shape} and inverse shape {self._inverse_shape} are not compatible: "
+                "their sizes differ"
             )
 
     @property

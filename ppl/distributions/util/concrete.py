@@ -69,7 +69,10 @@ def is_identically_one(x: ArrayLike) -> bool:
 
 
 def array_equiv(a: ArrayLike, b: ArrayLike, static: bool = False) -> ArrayLike:
-    """Whether `a` and `b` are equal up to broadcasting; with `static=True` always a bool, where traced values equal only themselves."""
+    """Whether `a` and `b` are equal up to broadcasting.
+
+    With `static=True` always a bool, where traced values equal only themselves.
+    """
     if a is b:
         return True
     if is_concrete(a) and is_concrete(b):

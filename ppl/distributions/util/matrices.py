@@ -1,5 +1,7 @@
 """Triangular and positive definite matrices."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -114,5 +116,6 @@ def cholesky_update(L: ArrayLike, x: ArrayLike, coef: ArrayLike = 1) -> Array:
         new = (new_diag / diag)[..., None] * column + (new_diag * coef * pivot / gamma)[..., None] * residual
         return (residual, b + coef * (pivot / diag) ** 2), new
 
-    (_, _), out = lax.scan(step, (x, jnp.ones(batch, L.dtype)), (np.arange(n), columns))
+    start: Any = (x, jnp.ones(batch, L.dtype))
+    _, out = lax.scan(step, start, (jnp.arange(n), columns))
     return jnp.tril(jnp.moveaxis(out, 0, -1))

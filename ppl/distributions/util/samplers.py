@@ -66,9 +66,10 @@ def multinomial(key: Key, p: ArrayLike, n: ArrayLike, shape: Shape = (), total_c
 def von_mises_centered(key: Key, concentration: ArrayLike, shape: Shape = (), dtype: Any = np.float64) -> Array:
     """Angles in [-pi, pi) from the von Mises law with mean direction 0, density proportional to `exp(k cos(theta))`.
 
-    Rejection from the wrapped Cauchy law (Best & Fisher 1979), in half angles, which cancels nowhere. With `m = 1 + sqrt(1 + 4 k^2)` the
-    best envelope is proportional to `1 / (m / (2 k) - cos(theta))`, its draws are `tan(theta/2) = c tan(phi/2)` with uniform `phi` and
-    `c^2 = (m - 2 k) / (m + 2 k)`, and they are accepted with probability `w exp(1 - w)`, `w = (m - 2 k)/2 + 2 k sin(theta/2)^2`.
+    Rejection from the wrapped Cauchy law (Best & Fisher 1979), in half angles, which cancels nowhere. With
+    `m = 1 + sqrt(1 + 4 k^2)` the best envelope is proportional to `1 / (m / (2 k) - cos(theta))`, its draws are
+    `tan(theta/2) = c tan(phi/2)` with uniform `phi` and `c^2 = (m - 2 k) / (m + 2 k)`, and they are accepted with probability
+    `w exp(1 - w)`, `w = (m - 2 k)/2 + 2 k sin(theta/2)^2`.
 
     Args:
         key: a random key.
@@ -92,6 +93,6 @@ def von_mises_centered(key: Key, concentration: ArrayLike, shape: Shape = (), dt
         rejected = jnp.log1p(-u[1]) > 1.0 - w + jnp.log(w)  # False for nan, which ends the loop
         return i + 1, done | ~rejected, jnp.where(done, tangent, proposal)
 
-    start = (np.uint32(0), jnp.zeros(shape, bool), jnp.zeros(shape, dtype))
+    start: Any = (np.uint32(0), jnp.zeros(shape, bool), jnp.zeros(shape, dtype))
     theta = 2.0 * jnp.arctan(lax.while_loop(lambda carry: ~jnp.all(carry[1]), body, start)[2])
     return jnp.where(theta >= np.pi, -np.pi, theta)
