@@ -223,7 +223,11 @@ def nested(first, second):
             ValueError,
             ["'x'", "(5,)", "'p_0' (size 3, dim -1)", "found 5", ".to_event(1)"],
         ),
-        (lambda: observed(N, np.zeros(5), 3), ValueError, ["'x'", "value of shape (5,)", "batch shape (3,)", "'p_0' (3)", ".to_event(1)"]),
+        (
+            lambda: observed(N, np.zeros(5), 3),
+            ValueError,
+            ["'x'", "value of shape (5,)", "batch shape (3,)", "'p_0' (3)", ".to_event(1)"],
+        ),
         (lambda: observed(N, np.zeros((3, 2)), 2, 3), ValueError, ["'x'", "(3, 2)", "(2, 3)", "'p_1' (2)", "'p_0' (3)"]),
         (lambda: observed(N, None, 3, sample_shape=(4,)), ValueError, ["'x'", "(4,)", "found 4"]),
         (

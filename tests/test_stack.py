@@ -96,7 +96,9 @@ def test_three_ways_to_use_a_handler():
         assert deterministic("x", 5) == 10
 
 
-@pytest.mark.parametrize("make", [lambda: Messenger(3), lambda: Messenger()(3), lambda: handlers.trace("model"), lambda: Messenger()()])
+@pytest.mark.parametrize(
+    "make", [lambda: Messenger(3), lambda: Messenger()(3), lambda: handlers.trace("model"), lambda: Messenger()()]
+)
 def test_non_callable_is_refused(make):
     with pytest.raises(ValueError, match="to be a Python callable object"):
         make()
@@ -164,7 +166,14 @@ def test_errors_carry_the_site_its_distribution_its_plates_and_the_line():
     with pytest.raises(ValueError, match="key") as caught, handlers.trace():
         model()
     (note,) = [n for n in caught.value.__notes__ if n.startswith("ppl:")]
-    for part in ("'effect' ~ Normal", "batch shape (4,)", "'school' (size 4, dim -1)", "handlers.seed", "test_stack.py", "in model"):
+    for part in (
+        "'effect' ~ Normal",
+        "batch shape (4,)",
+        "'school' (size 4, dim -1)",
+        "handlers.seed",
+        "test_stack.py",
+        "in model",
+    ):
         assert part in note
 
 

@@ -82,7 +82,9 @@ def test_plain_sites_cost_their_density_and_one_sum():
 
 def test_shape_mistakes_are_named_outside_plates_too():
     tr = handlers.trace(lambda: sample("x", dist.Normal(np.zeros(5), 1.0), obs=np.zeros(3))).get_trace()
-    with pytest.raises(ValueError, match=r"site 'x': value of shape \(3,\) does not fit batch shape \(5,\); pass .*\.to_event\(1\)"):
+    with pytest.raises(
+        ValueError, match=r"site 'x': value of shape \(3,\) does not fit batch shape \(5,\); pass .*\.to_event\(1\)"
+    ):
         questions.log_density(tr)
 
 
