@@ -69,7 +69,9 @@ class CorrCholeskyTransform(ParameterFreeTransform):
         log_left = log_sech2(x)
         t = vec_to_tril_matrix(lax.tanh(x), diagonal=-1)
         log_rest = cumulative_sum(vec_to_tril_matrix(log_left, diagonal=-1), exclusive=True)
-        return (t + _eye(n, t)) * lax.exp(0.5 * log_rest), log_left
+        # The floor keeps the diagonal above zero, where densities of correlation matrices are not finite.
+        floor = constant(np.log(float(jnp.finfo(x.dtype).tiny)), x)
+        return (t + _eye(n, t)) * lax.exp(lax.max(0.5 * log_rest, lax.full_like(log_rest, floor))), log_left
 
     def __call__(self, x: ArrayLike) -> Array:
         return self.call_with_intermediates(x)[0]

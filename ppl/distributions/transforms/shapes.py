@@ -14,7 +14,7 @@ from ppl.distributions import constraints
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.transforms.base import Transform
 from ppl.distributions.transforms.elementwise import as_float
-from ppl.distributions.util import as_parameter, is_concrete
+from ppl.distributions.util import as_operand, as_parameter, is_concrete
 
 
 class PermuteTransform(Transform):
@@ -27,11 +27,11 @@ class PermuteTransform(Transform):
         self.permutation = as_parameter(permutation)
 
     def __call__(self, x: ArrayLike) -> Array:
-        return jnp.asarray(x)[..., self.permutation]
+        return jnp.asarray(x)[..., as_operand(self.permutation)]
 
     def _inverse(self, y: ArrayLike) -> Array:
         permutation = self.permutation
-        order = np.argsort(np.asarray(permutation)) if is_concrete(permutation) else jnp.argsort(permutation)
+        order = as_operand(np.argsort(np.asarray(permutation))) if is_concrete(permutation) else jnp.argsort(permutation)
         return jnp.asarray(y)[..., order]
 
     def log_abs_det_jacobian(self, x: ArrayLike, y: ArrayLike, intermediates: Any = None) -> Array:
