@@ -15,6 +15,19 @@ from ppl.distributions.conjugate import (
     ZeroInflatedNegativeBinomial2,
 )
 from ppl.distributions.continuous.interval import Beta, BetaProportion, Kumaraswamy, LogUniform, Uniform
+from ppl.distributions.continuous.lkj import LKJ, LKJCholesky
+from ppl.distributions.continuous.matrices import (
+    InverseWishart,
+    InverseWishartCholesky,
+    MatrixNormal,
+    Wishart,
+    WishartCholesky,
+)
+from ppl.distributions.continuous.multivariate_normal import (
+    LowRankMultivariateNormal,
+    MultivariateNormal,
+    MultivariateStudentT,
+)
 from ppl.distributions.continuous.positive import (
     Chi2,
     Exponential,
@@ -38,6 +51,8 @@ from ppl.distributions.continuous.real import (
     SoftLaplace,
     StudentT,
 )
+from ppl.distributions.continuous.series import EulerMaruyama, GaussianRandomWalk, GaussianStateSpace
+from ppl.distributions.continuous.vectors import CAR, CirculantNormal, Dirichlet, ZeroSumNormal
 from ppl.distributions.directional import VonMises
 from ppl.distributions.discrete.binary import (
     Bernoulli,
@@ -79,5 +94,6 @@ from ppl.distributions.distribution import (
     enable_validation,
     validation_enabled,
 )
+from ppl.distributions.kl import kl_divergence
 from ppl.distributions.mixtures import Mixture, MixtureGeneral, MixtureSameFamily
 from ppl.distributions.support import biject_to

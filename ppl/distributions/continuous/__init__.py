@@ -1,6 +1,19 @@
 """Continuous families, one file per kind of support."""
 
 from ppl.distributions.continuous.interval import Beta, BetaProportion, Kumaraswamy, LogUniform, Uniform
+from ppl.distributions.continuous.lkj import LKJ, LKJCholesky
+from ppl.distributions.continuous.matrices import (
+    InverseWishart,
+    InverseWishartCholesky,
+    MatrixNormal,
+    Wishart,
+    WishartCholesky,
+)
+from ppl.distributions.continuous.multivariate_normal import (
+    LowRankMultivariateNormal,
+    MultivariateNormal,
+    MultivariateStudentT,
+)
 from ppl.distributions.continuous.positive import (
     Chi2,
     Exponential,
@@ -24,3 +37,5 @@ from ppl.distributions.continuous.real import (
     SoftLaplace,
     StudentT,
 )
+from ppl.distributions.continuous.series import EulerMaruyama, GaussianRandomWalk, GaussianStateSpace
+from ppl.distributions.continuous.vectors import CAR, CirculantNormal, Dirichlet, ZeroSumNormal
