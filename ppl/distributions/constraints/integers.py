@@ -11,7 +11,7 @@ from ppl.distributions.util import Tracer, as_operand, as_parameter
 def _is_integral(x: ArrayLike) -> ArrayLike:
     if isinstance(x, (int, float)):
         return float(x).is_integer()
-    return x == xp(x).floor(x) if np.dtype(x.dtype).kind == "f" else x == x
+    return (x == xp(x).floor(x)) & (abs(x) < np.inf) if np.dtype(x.dtype).kind == "f" else x == x
 
 
 def _lattice_like(prototype: ArrayLike, value: ArrayLike) -> ArrayLike:

@@ -14,7 +14,7 @@ from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions import constraints
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.distribution.pytree import DistributionType, ParameterTree
-from ppl.distributions.distribution.validation import check_parameter, is_checkable, warn_out_of_support
+from ppl.distributions.distribution.validation import check_parameter, holds, is_checkable, warn_out_of_support
 from ppl.distributions.util import as_operand, as_parameter, float_dtype, is_concrete, lazy_property, promote_shapes, sum_rightmost
 
 
@@ -169,7 +169,7 @@ class Distribution(ParameterTree, metaclass=DistributionType):
         if not (is_concrete(value) and is_checkable(support)):
             return support.check(value)
         value = as_operand(np.asarray(value) if np.isscalar(value) else value)
-        valid = np.asarray(support.check(value))
+        valid = holds(support, value)
         if not valid.all():
             warn_out_of_support(self, value, valid, support)
         return valid

@@ -29,9 +29,15 @@ def check_parameter(cls: type["Distribution"], name: str, value: Any, constraint
     if array.ndim < constraint.event_dim:
         cure = f"expected at least {constraint.event_dim} dimension(s), for {constraint!r}"
         raise _explained(cls, name, ValueError(message), f"found an array of shape {array.shape}, {cure}")
-    valid = np.asarray(constraint.check(array))
+    valid = holds(constraint, array)
     if not valid.all():
         raise _explained(cls, name, ValueError(message), _describe_invalid(array, valid, constraint))
+
+
+def holds(constraint: Constraint, array: np.ndarray) -> np.ndarray:
+    """Whether each element of a concrete array lies in `constraint`; values that are not finite raise no warnings of NumPy."""
+    with np.errstate(all="ignore"):
+        return np.asarray(constraint.check(array))
 
 
 def _explained(cls: type["Distribution"], name: str, error: Exception, detail: str) -> Exception:
