@@ -31,8 +31,8 @@ class _Divergences:
     """The Kullback-Leibler divergence `KL(p || q) = E_p[log p(X) - log q(X)]` in closed form, of shape batch shape.
 
     The rule is chosen by the types of both arguments; the nearest base classes win, those of `p` before those of `q`. `register`
-    adds one. There are rules for Normal, MultivariateNormal, Beta, Gamma, Dirichlet and categorical pairs, Kumaraswamy-Beta (a series),
-    Weibull-Gamma, Independent normals-CirculantNormal, Delta-any, and through Independent, expanded and masked distributions.
+    adds one. There are rules for Normal, MultivariateNormal, Beta, Gamma, Dirichlet and categorical pairs, Kumaraswamy-Beta (a
+    series), Weibull-Gamma, Independent normals-CirculantNormal, Delta-any, and through Independent, expanded and masked ones.
 
     Raises:
         NotImplementedError: no rule for the pair; estimate the divergence from draws instead.
@@ -211,7 +211,7 @@ def _weibull_gamma(p: Weibull, q: Gamma) -> Array:
 def _categoricals(p: CategoricalProbs, q: CategoricalProbs) -> Array:
     """`sum_k p_k log(p_k / q_k)`, where `p_k = 0` counts nothing."""
     p_probs, q_probs = promote_shapes(jnp.asarray(p.probs), jnp.asarray(q.probs))
-    p_probs, q_probs = jnp.broadcast_operands(p_probs, q_probs)
+    p_probs, q_probs = jnp.broadcast_arrays(p_probs, q_probs)
     possible = p_probs > 0
     ratio = jnp.log(jnp.where(possible, p_probs, 1.0)) - jnp.log(jnp.where(possible, q_probs, 1.0))
     return (p_probs * ratio).sum(-1)

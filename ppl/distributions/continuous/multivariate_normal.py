@@ -111,7 +111,7 @@ class MultivariateNormal(CovarianceParameters):
         super().__init__(batch_shape, (d,), validate_args=validate_args)
 
     @classmethod
-    def infer_shapes(
+    def infer_shapes(  # type: ignore[override]
         cls,
         loc: Shape = (),
         covariance_matrix: Shape | None = None,
@@ -187,24 +187,21 @@ class LowRankMultivariateNormal(Distribution):
     reparametrized_params = ["loc", "cov_factor", "cov_diag"]
 
     def __init__(self, loc: ArrayLike, cov_factor: ArrayLike, cov_diag: ArrayLike, *, validate_args: bool | None = None) -> None:
-        loc, cov_factor, cov_diag = as_float(loc), as_float(cov_factor), as_float(cov_diag)
         owner = "LowRankMultivariateNormal"
-        for name, x, ndim in (("loc", loc, 1), ("cov_factor", cov_factor, 2), ("cov_diag", cov_diag, 1)):
-            if np.ndim(x) < ndim:
-                raise ValueError(f"{owner}: {name} must have at least {ndim} dimension(s), got shape {np.shape(x)}")
-        d = np.shape(cov_diag)[-1]
-        if np.shape(cov_factor)[-2] != d:
-            raise ValueError(
-                f"{owner}: cov_factor of shape {np.shape(cov_factor)} must end in ({d}, m), since cov_diag has {d} entries"
-            )
-        self.loc = as_vector(owner, loc, d, cov_diag)
-        self.cov_factor = cov_factor
-        self.cov_diag = cov_diag
-        batch_shape, event_shape = self.infer_shapes(np.shape(self.loc), np.shape(cov_factor), np.shape(cov_diag))
+        self.loc, self.cov_factor, self.cov_diag = as_float(loc), as_float(cov_factor), as_float(cov_diag)
+        for name, ndim in (("loc", 1), ("cov_factor", 2), ("cov_diag", 1)):
+            shape = np.shape(getattr(self, name))
+            if len(shape) < ndim:
+                raise ValueError(f"{owner}: {name} must have at least {ndim} dimension(s), got shape {shape}")
+        shape, d = np.shape(self.cov_factor), np.shape(self.cov_diag)[-1]
+        if shape[-2] != d:
+            raise ValueError(f"{owner}: cov_factor of shape {shape} must end in ({d}, m), since cov_diag has {d} entries")
+        self.loc = as_vector(owner, self.loc, d, self.cov_diag)
+        batch_shape, event_shape = self.infer_shapes(np.shape(self.loc), shape, np.shape(self.cov_diag))
         super().__init__(batch_shape, event_shape, validate_args=validate_args)
 
     @classmethod
-    def infer_shapes(cls, loc: Shape, cov_factor: Shape, cov_diag: Shape) -> tuple[Shape, Shape]:
+    def infer_shapes(cls, loc: Shape, cov_factor: Shape, cov_diag: Shape) -> tuple[Shape, Shape]:  # type: ignore[override]
         """Batch shape and event shape, from the shapes of the parameters."""
         return np.broadcast_shapes(loc[:-1], cov_factor[:-2], cov_diag[:-1]), tuple(cov_diag[-1:])
 
@@ -320,7 +317,7 @@ class MultivariateStudentT(Distribution):
         super().__init__(batch_shape, event_shape, validate_args=validate_args)
 
     @classmethod
-    def infer_shapes(cls, df: Shape, loc: Shape, scale_tril: Shape) -> tuple[Shape, Shape]:
+    def infer_shapes(cls, df: Shape, loc: Shape, scale_tril: Shape) -> tuple[Shape, Shape]:  # type: ignore[override]
         """Batch shape and event shape, from the shapes of the parameters."""
         return np.broadcast_shapes(df, loc[:-1], scale_tril[:-2]), tuple(scale_tril[-1:])
 

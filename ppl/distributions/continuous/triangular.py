@@ -71,9 +71,10 @@ class alternative:
 def as_float(x: Any) -> Any:
     """A parameter as it is kept: sequences become arrays, arrays of integers become arrays of floats."""
     x = as_parameter(x)
-    if hasattr(x, "dtype") and not jnp.issubdtype(x.dtype, np.inexact):
-        return as_operand(x).astype(float_dtype())
-    return x
+    if is_number(x) or jnp.issubdtype(jnp.result_type(x), np.inexact):
+        return x
+    known = as_operand(x)
+    return known if is_number(known) else known.astype(float_dtype())
 
 
 def exactly_one_matrix(owner: str, **matrices: Any) -> tuple[str, Any]:
@@ -112,7 +113,8 @@ def as_vector(owner: str, loc: Any, d: int, like: Any) -> Any:
     loc = as_float(loc)
     shape = np.shape(loc)
     if not shape:
-        return np.full((1,), loc, dtype=like.dtype) if isinstance(loc, (int, float)) else as_operand(loc).reshape((1,))
+        known = as_operand(loc)
+        return np.full((1,), known, dtype=like.dtype) if is_number(known) else known.reshape((1,))
     if shape[-1] not in (1, d):
         raise ValueError(
             f"{owner}: loc of shape {shape} does not fit matrices of dimension {d}; its last dimension must be {d} (or 1)"
@@ -141,10 +143,10 @@ def add(a: ArrayLike, b: ArrayLike) -> Any:
     return a + b
 
 
-def difference(value: ArrayLike, loc: ArrayLike) -> Array:
+def difference(value: ArrayLike, loc: Any) -> Array:
     """`value - loc` as a JAX array, with the ranks made equal first."""
-    value, loc = promote_shapes(jnp.asarray(value), loc)
-    return value - loc
+    x, loc = promote_shapes(jnp.asarray(value), loc)
+    return x - loc
 
 
 def transpose(matrix: ArrayLike) -> Array:
@@ -166,7 +168,7 @@ def cholesky(matrix: ArrayLike) -> Any:
         return np.full_like(known, np.nan)
 
 
-def diagonal(matrix: ArrayLike) -> Any:
+def diagonal(matrix: Any) -> Any:
     """The diagonals `(..., d)` of matrices `(..., d, d)`, by a strided slice: its gradient is a pad, that of a gather a scatter."""
     known = as_operand(matrix)
     if isinstance(known, np.ndarray):

@@ -69,7 +69,7 @@ class Dirichlet(Distribution):
         super().__init__(shape[:-1], shape[-1:], validate_args=validate_args)
 
     @classmethod
-    def infer_shapes(cls, concentration: Shape) -> tuple[Shape, Shape]:
+    def infer_shapes(cls, concentration: Shape) -> tuple[Shape, Shape]:  # type: ignore[override]
         """Batch shape and event shape, from the shape of the concentration."""
         return tuple(concentration[:-1]), tuple(concentration[-1:])
 

@@ -1,0 +1,141 @@
+"""Divergences in closed form against quadrature, sums and formulas written another way; dispatch on both types."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.stats as st
+
+import ppl.distributions as dist
+from ppl.distributions.kl import kl_divergence
+
+RNG = np.random.default_rng(0)
+COV = np.array([[1.0, 0.3], [0.3, 0.5]])
+ROW = np.array([2.0, 0.7, 0.2, 0.2, 0.7])
+
+
+@pytest.fixture(autouse=True)
+def _float64_and_strict() -> Any:
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        yield
+
+
+def by_quadrature(p: Any, q: Any, low: float, high: float) -> float:
+    """`int p (log p - log q)` of SciPy distributions."""
+    return scipy.integrate.quad(lambda x: p.pdf(x) * (p.logpdf(x) - q.logpdf(x)), low, high, epsabs=1e-12, limit=200)[0]
+
+
+SCALARS = [
+    (dist.Normal(0.3, 0.7), dist.Normal(-0.5, 1.2), st.norm(0.3, 0.7), st.norm(-0.5, 1.2), (-10, 10)),
+    (dist.Beta(2.0, 3.5), dist.Beta(1.5, 4.0), st.beta(2.0, 3.5), st.beta(1.5, 4.0), (0, 1)),
+    (dist.Gamma(2.0, 3.0), dist.Gamma(1.5, 0.5), st.gamma(2.0, scale=1 / 3), st.gamma(1.5, scale=2.0), (0, 30)),
+    (dist.Weibull(1.5, 2.0), dist.Gamma(1.7, 0.8), st.weibull_min(2.0, scale=1.5), st.gamma(1.7, scale=1 / 0.8), (0, 20)),
+    (dist.Chi2(3.0), dist.Gamma(1.5, 1.0), st.chi2(3.0), st.gamma(1.5), (0, 200)),
+]
+
+
+@pytest.mark.parametrize(("p", "q", "p_ref", "q_ref", "domain"), SCALARS, ids=[f"{type(p).__name__}" for p, *_ in SCALARS])
+def test_scalar_pairs(p: Any, q: Any, p_ref: Any, q_ref: Any, domain: tuple[float, float]) -> None:
+    np.testing.assert_allclose(kl_divergence(p, q), by_quadrature(p_ref, q_ref, *domain), rtol=1e-7)
+    if not isinstance(p, dist.Weibull):
+        np.testing.assert_allclose(kl_divergence(p, p), 0, atol=1e-12)
+
+
+def test_kumaraswamy_beta() -> None:
+    """Ten terms of the series for `E log(1 - X)`: exact where its coefficient `beta - 1` vanishes, else close."""
+    a, b = 2.0, 4.0
+
+    def exact(alpha: float, beta: float) -> float:
+        def integrand(x: float) -> float:
+            log_p = np.log(a * b) + (a - 1) * np.log(x) + (b - 1) * np.log1p(-(x**a))
+            return np.exp(log_p) * (log_p - st.beta(alpha, beta).logpdf(x))
+
+        return scipy.integrate.quad(integrand, 0, 1)[0]
+
+    p = dist.Kumaraswamy(a, b)
+    np.testing.assert_allclose(kl_divergence(p, dist.Beta(1.5, 1.0)), exact(1.5, 1.0), rtol=1e-7)
+    np.testing.assert_allclose(kl_divergence(p, dist.Beta(1.5, 2.5)), exact(1.5, 2.5), rtol=0.1)
+
+
+def test_dirichlet_pair() -> None:
+    """The chain rule: stick-breaking proportions of a Dirichlet are independent Betas."""
+    a, b = np.array([1.5, 2.0, 0.7]), np.array([[1.0, 1.0, 1.0], [3.0, 0.5, 2.0]])
+    expected = [
+        float(kl_divergence(dist.Beta(a[0], a[1] + a[2]), dist.Beta(row[0], row[1] + row[2])))
+        + float(kl_divergence(dist.Beta(a[1], a[2]), dist.Beta(row[1], row[2])))
+        for row in b
+    ]
+    np.testing.assert_allclose(kl_divergence(dist.Dirichlet(a), dist.Dirichlet(b)), expected, rtol=1e-10)
+
+
+def test_multivariate_normal_pair() -> None:
+    locs = RNG.normal(size=(2, 3, 2))
+    scales = np.array([1.0, 2.0, 0.5])[:, None, None]
+    p = dist.MultivariateNormal(locs[0], covariance_matrix=COV)
+    q = dist.MultivariateNormal(locs[1], precision_matrix=np.eye(2) / scales)
+    shift = locs[0] - locs[1]
+    expected = 0.5 * (
+        np.trace(COV) / scales[:, 0, 0]
+        + (shift**2).sum(-1) / scales[:, 0, 0]
+        - 2
+        + 2 * np.log(scales[:, 0, 0])
+        - np.linalg.slogdet(COV)[1]
+    )
+    np.testing.assert_allclose(kl_divergence(p, q), expected, rtol=1e-10)
+
+
+def test_independent_normals_and_circulant() -> None:
+    loc, scale = RNG.normal(size=5), np.exp(RNG.normal(size=5))
+    q = dist.CirculantNormal(np.zeros(5), covariance_row=ROW)
+    p = dist.Normal(loc, scale).to_event(1)
+    full = dist.MultivariateNormal(loc, covariance_matrix=np.diag(scale**2))
+    reference = kl_divergence(full, dist.MultivariateNormal(0.0, np.asarray(q.covariance_matrix)))
+    np.testing.assert_allclose(kl_divergence(p, q), reference, rtol=1e-10)
+    with pytest.raises(NotImplementedError, match="needs an Independent Normal"):
+        kl_divergence(dist.Laplace(loc, scale).to_event(1), q)
+
+
+def test_categorical_pair() -> None:
+    p, q = np.array([0.2, 0.0, 0.8]), np.array([0.5, 0.3, 0.2])
+    divergence, gradient = jax.value_and_grad(
+        lambda logits: kl_divergence(
+            dist.CategoricalProbs(p, validate_args=False), dist.CategoricalProbs(jax.nn.softmax(logits), validate_args=False)
+        )
+    )(np.log(q))
+    np.testing.assert_allclose(divergence, st.entropy(p, q), rtol=1e-10)
+    np.testing.assert_allclose(gradient, q - p, atol=1e-12)
+
+
+def test_wrappers() -> None:
+    loc = RNG.normal(size=(3, 2))
+    p, q = dist.Normal(loc, 1.0), dist.Normal(0.0, 2.0)
+    each = np.asarray(kl_divergence(p, q))
+    assert each.shape == (3, 2)
+    np.testing.assert_allclose(kl_divergence(p.to_event(1), q.expand((3, 2)).to_event(1)), each.sum(-1), rtol=1e-12)
+    np.testing.assert_allclose(kl_divergence(q.expand((4, 3, 2)), p), np.broadcast_to(kl_divergence(q, p), (4, 3, 2)), rtol=1e-12)
+    np.testing.assert_allclose(kl_divergence(q.expand((3, 1)), q.expand((3, 2))), np.zeros((3, 2)), atol=1e-12)
+    mask = np.array([True, False])
+    np.testing.assert_allclose(kl_divergence(p.mask(mask), q.mask(True).mask(mask)), each * mask, rtol=1e-12)
+    with pytest.raises(NotImplementedError, match="p has 1 and q has 2"):
+        kl_divergence(p.to_event(1), p.to_event(2))
+    delta = dist.Delta(jnp.array([0.5, 1.0]), log_density=np.array(0.25))
+    np.testing.assert_allclose(kl_divergence(delta, q), 0.25 - q.log_prob(np.array([0.5, 1.0])), rtol=1e-12)
+
+
+def test_dispatch() -> None:
+    with pytest.raises(NotImplementedError, match=r"kl_divergence\(Normal, Gamma\).*register"):
+        kl_divergence(dist.Normal(0.0, 1.0), dist.Gamma(1.0, 1.0))
+
+    class Own(dist.Normal):
+        pass
+
+    assert kl_divergence.dispatch(Own, dist.Normal) is kl_divergence.dispatch(dist.Normal, dist.Normal)
+
+    @kl_divergence.register(Own, dist.Normal)
+    def rule(p: Own, q: dist.Normal) -> Any:
+        return jnp.asarray(-1.0)
+
+    assert kl_divergence(Own(), dist.Normal()) == -1 and kl_divergence(dist.Normal(), Own()) == 0
