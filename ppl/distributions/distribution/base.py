@@ -15,7 +15,7 @@ from ppl.distributions import constraints
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.distribution.pytree import DistributionType, ParameterTree
 from ppl.distributions.distribution.validation import check_parameter, holds, is_checkable, warn_out_of_support
-from ppl.distributions.util import as_operand, as_parameter, float_dtype, is_concrete, lazy_property, promote_shapes, sum_rightmost
+from ppl.distributions.util import as_parameter, float_dtype, is_concrete, lazy_property, promote_shapes, sum_rightmost
 
 
 class Distribution(ParameterTree, metaclass=DistributionType):
@@ -168,7 +168,7 @@ class Distribution(ParameterTree, metaclass=DistributionType):
         support = self.support
         if not (is_concrete(value) and is_checkable(support)):
             return support.check(value)
-        value = as_operand(np.asarray(value) if np.isscalar(value) else value)
+        value = np.asarray(value)
         valid = holds(support, value)
         if not valid.all():
             warn_out_of_support(self, value, valid, support)

@@ -7,7 +7,7 @@ import numpy as np
 
 from ppl.distributions import constraints
 from ppl.distributions.constraints import Constraint, ParameterFreeConstraint
-from ppl.distributions.util import as_operand, is_concrete
+from ppl.distributions.util import is_concrete
 
 if TYPE_CHECKING:
     from ppl.distributions.distribution.base import Distribution
@@ -23,7 +23,7 @@ def check_parameter(cls: type["Distribution"], name: str, value: Any, constraint
     if type(value) in (float, int) and constraint.event_dim == 0 and constraint.check(value):
         return
     message = f"{cls.__name__} distribution got invalid {name} parameter."
-    array = as_operand(np.asarray(value) if np.isscalar(value) else value)
+    array = np.asarray(value)
     if array.dtype.kind not in "biufcV":
         raise _explained(cls, name, TypeError(message), f"found {_show(value)}, expected numbers in {constraint!r}")
     if array.ndim < constraint.event_dim:

@@ -13,12 +13,12 @@ Tracer = jax.core.Tracer
 
 
 def is_concrete(x: Any) -> bool:
-    """Whether the value of `x` is known now, that is, no leaf of `x` is traced."""
+    """Whether the value of `x` is known here and now: no leaf of `x` is traced or lies on other hosts."""
     if isinstance(x, (int, float, np.ndarray, np.generic)):
         return True
     if isinstance(x, jax.Array):
-        return not isinstance(x, Tracer)
-    return not any(isinstance(leaf, Tracer) for leaf in jax.tree_util.tree_leaves(x))
+        return not isinstance(x, Tracer) and x.is_fully_addressable
+    return all(is_concrete(leaf) for leaf in jax.tree_util.tree_leaves(x) if isinstance(leaf, jax.Array))
 
 
 def as_parameter(x: Any) -> Any:
