@@ -186,8 +186,13 @@ def test_plates_work_under_jit():
     assert x.shape == (4,)
 
 
-def nested(first, second):
-    with first(), second():
+def constructed(first, second):
+    with plate(*first, dim=-1), plate(*second, dim=-1):
+        pass
+
+
+def entered(first, second):
+    with first, second:
         sample("x", N, obs=0.0)
 
 
@@ -208,16 +213,16 @@ def nested(first, second):
         (lambda: plate("n", 3, dim=-1.0), TypeError, ["'n'", "dim"]),
         (lambda: plate("n", 3, subsample_size=2), ValueError, ["size 3", "subsample_size=2", "SVI or HMCECS"]),
         (
-            lambda: nested(lambda: plate("a", 2, dim=-1), lambda: plate("b", 3, dim=-1)),
+            lambda: constructed(("a", 2), ("b", 3)),
             ValueError,
             ["'b'", "dim -1", "'a'", "(size 2)"],
         ),
         (
-            lambda: nested(lambda p=plate("a", 2): p, lambda p=plate("b", 3): p),
+            lambda: entered(plate("a", 2), plate("b", 3)),
             ValueError,
             ["'x'", "'a' (size 2)", "'b' (size 3)", "dim -1", "another dim"],
         ),
-        (lambda: nested(lambda p=plate("a", 2): p, lambda p=plate("a", 2): p), ValueError, ["'a'"]),
+        (lambda: entered(plate("a", 2), plate("a", 2)), ValueError, ["'a'"]),
         (
             lambda: observed(dist.Normal(np.zeros(5), 1.0), np.zeros(5), 3),
             ValueError,

@@ -23,7 +23,8 @@ def run(model, *args, seed=0):
 def test_import_creates_nothing_and_starts_no_backend():
     code = (
         "import warnings; warnings.simplefilter('error'); import jax; before = dict(jax.config.values); import ppl; "
-        "from jax._src import xla_bridge; assert not xla_bridge._backends; assert jax.config.values == before; assert not jax.live_arrays()"
+        "from jax._src import xla_bridge; assert not xla_bridge._backends; assert jax.config.values == before; "
+        "assert not jax.live_arrays()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

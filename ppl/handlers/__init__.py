@@ -1,5 +1,6 @@
 """Effect handlers: each changes the meaning of the statements of a model that runs inside it."""
 
+from ppl.handlers.conjugacy import collapse
 from ppl.handlers.density import mask, scale
 from ppl.handlers.programs import lift, reparam
 from ppl.handlers.randomness import seed
@@ -8,6 +9,7 @@ from ppl.handlers.values import condition, do, replay, substitute, uncondition
 
 __all__ = [
     "block",
+    "collapse",
     "condition",
     "do",
     "infer_config",

@@ -262,7 +262,10 @@ class do(_Lookup):
 
     def process_message(self, msg: Message) -> None:
         """Send the natural site outwards and give the model the intervened value."""
-        if acts_inside(msg, self._inside) or msg["type"] != "sample":
+        if acts_inside(msg, self._inside):
+            msg["stop"] = msg.get("_cut", False)
+            return
+        if msg["type"] != "sample":
             return
         value = self._of_step(msg, self.data.get(msg["name"]))
         if value is None:
@@ -279,4 +282,4 @@ class do(_Lookup):
         msg["name"] += "__CF"
         msg["value"] = value
         msg["is_observed"] = True
-        msg["stop"] = True
+        msg["stop"] = msg["_cut"] = True

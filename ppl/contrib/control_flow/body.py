@@ -38,12 +38,15 @@ def run_body(
         stack.enter_context(isolated())
         if rng_key is not None:
             stack.enter_context(seed(rng_seed=rng_key))
+        beyond = stack.enter_context(trace()) if inside else {}
         for handler in reversed(inside):
             stack.enter_context(handler(step))
         sites = stack.enter_context(trace())
         if step is not None:
             stack.enter_context(_Mark(step))
         out = fn(*args)
+    # Handlers may send further sites outwards, as `do` sends the natural one.
+    sites = {**sites, **{name: site for name, site in beyond.items() if name not in sites}}
     for name, site in sites.items():
         if site["type"] in ("param", "mutable"):
             raise NotImplementedError(

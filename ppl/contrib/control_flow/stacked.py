@@ -25,7 +25,7 @@ class StackedDistribution(Distribution):
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {}
     pytree_data_fields: ClassVar[tuple[str, ...]] = ("base_dist",)
-    pytree_aux_fields = ("length",)  # type: ignore[assignment]
+    pytree_aux_fields = ("length",)
 
     def __init__(self, base_dist: Distribution, length: int, *, validate_args: bool | None = False) -> None:
         self.base_dist = base_dist
