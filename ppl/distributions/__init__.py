@@ -97,3 +97,15 @@ from ppl.distributions.distribution import (
 from ppl.distributions.kl import kl_divergence
 from ppl.distributions.mixtures import Mixture, MixtureGeneral, MixtureSameFamily
 from ppl.distributions.support import biject_to
+from ppl.distributions.truncated import (
+    LeftTruncatedDistribution,
+    LeftTruncatedGamma,
+    RightTruncatedDistribution,
+    RightTruncatedGamma,
+    TruncatedCauchy,
+    TruncatedDistribution,
+    TruncatedGamma,
+    TruncatedNormal,
+    TwoSidedTruncatedDistribution,
+    TwoSidedTruncatedGamma,
+)

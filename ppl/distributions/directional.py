@@ -62,6 +62,10 @@ class VonMises(Distribution):
         small = jnp.where(large, 1.0, k)
         return jnp.where(large, series, 1.0 - lax.bessel_i1e(small) / lax.bessel_i0e(small))
 
+    def entropy(self) -> Array:
+        _, k = operands(self.loc, self.concentration)
+        return log_i0e(k) + math.log(2 * math.pi) + k * self.variance
+
 
 def _wrapped(angle: Array) -> Array:
     """`angle` moved into [-pi, pi)."""

@@ -21,4 +21,10 @@ from ppl.distributions.special.gamma import (
     stirling_remainder,
 )
 from ppl.distributions.special.normal import inverse_mills, log_ndtr, log_ndtr_inverse
+from ppl.distributions.special.quadrature import (
+    cauchy_interval_moments,
+    gamma_interval_log_mass,
+    gamma_interval_moments,
+    normal_interval_moments,
+)
 from ppl.distributions.special.von_mises import log_i0e, von_mises_centered

@@ -99,18 +99,18 @@ def _fraction(a: Array, x: Array) -> Array:
 
 
 def _log_gammainc_pair(a: Array, x: Array) -> tuple[Array, Array]:
-    below = x < a + 1.0
-    positive = x > 0
-    series = _series(a, jnp.where(below & positive, x, 0.0))
-    fraction = _fraction(jnp.where(below, 1.0, a), jnp.where(below, 50.0, x))
-    safe = jnp.where(positive, x, 1.0)
+    inside = (x > 0) & (x < np.inf)
+    safe = jnp.where(inside, x, 1.0)
+    below = safe < a + 1.0
+    series = _series(a, jnp.where(below & inside, safe, 0.0))
+    fraction = _fraction(jnp.where(below, 1.0, a), jnp.where(below, 50.0, safe))
     kernel = log_gamma_kernel(a, safe)
     over_a = jnp.where(a < 1.0, a * jnp.log(safe) - safe - lax.lgamma(1.0 + a), kernel - jnp.log(a))
     own = jnp.where(below, over_a + jnp.log(series), kernel + jnp.log(fraction))
-    own = jnp.where(positive, jnp.minimum(own, -float(jnp.finfo(x.dtype).tiny)), -1.0)
+    own = jnp.where(inside, jnp.minimum(own, -float(jnp.finfo(x.dtype).tiny)), -1.0)
     other = log1mexp(own)
-    lower = jnp.where(positive, jnp.where(below, own, other), -np.inf)
-    return lower, jnp.where(positive, jnp.where(below, other, own), 0.0)
+    p, q = jnp.where(below, own, other), jnp.where(below, other, own)
+    return jnp.where(inside, p, jnp.where(x > 0, 0.0, -np.inf)), jnp.where(inside, q, jnp.where(x > 0, -np.inf, 0.0))
 
 
 @jax.custom_jvp
