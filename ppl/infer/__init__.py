@@ -1,0 +1,24 @@
+"""Inference: MCMC and its kernels, start values, prediction."""
+
+from ppl.infer.hmc import HMC, NUTS
+from ppl.infer.initialization import (
+    init_to_feasible,
+    init_to_mean,
+    init_to_median,
+    init_to_sample,
+    init_to_uniform,
+    init_to_value,
+)
+from ppl.infer.mcmc import MCMC
+
+__all__ = [
+    "HMC",
+    "MCMC",
+    "NUTS",
+    "init_to_feasible",
+    "init_to_mean",
+    "init_to_median",
+    "init_to_sample",
+    "init_to_uniform",
+    "init_to_value",
+]

@@ -1,0 +1,45 @@
+"""A first step size: doubled or halved until the acceptance probability of one leapfrog step crosses a threshold.
+
+Source: Hoffman, Gelman (2014), JMLR 15, Algorithm 4, with the threshold 0.8 of Stan.
+"""
+
+import jax.numpy as jnp
+from jax import lax, random
+
+from ppl._typing import Array, Key
+from ppl.infer.algorithms.metric import Kinetic, Metric, sample_momentum
+from ppl.infer.algorithms.protocols import HamiltonianState, Target
+
+__all__ = ["find_step_size"]
+
+THRESHOLD = 0.8
+
+
+def find_step_size(target: Target, kinetic: Kinetic, state: HamiltonianState, metric: Metric, step_size: Array, key: Key) -> Array:
+    """The last step size before the acceptance probability crossed the threshold from above, or the first after it from below."""
+    log_threshold = jnp.log(jnp.asarray(THRESHOLD, step_size.dtype))
+    bounds = jnp.finfo(step_size.dtype)
+
+    def direction_of(step_size: Array, key: Key) -> Array:
+        p = sample_momentum(metric, key, state.position)
+        p_half = p - 0.5 * step_size * state.gradient
+        q = state.position + step_size * kinetic.velocity(metric, p_half)
+        potential_energy, gradient = target.value_and_gradient(q)
+        p_new = p_half - 0.5 * step_size * gradient
+        gain = state.potential_energy + kinetic.energy(metric, p) - potential_energy - kinetic.energy(metric, p_new)
+        return jnp.where(gain > log_threshold, 1, -1).astype(jnp.int32)
+
+    def move(carry: tuple[Array, Array, Array, Key]) -> tuple[Array, Array, Array, Key]:
+        step_size, last, direction, key = carry
+        key, k_momentum = random.split(key)
+        step_size = step_size * 2.0 ** direction.astype(step_size.dtype)
+        return step_size, direction, direction_of(step_size, k_momentum), key
+
+    def is_searching(carry: tuple[Array, Array, Array, Key]) -> Array:
+        step_size, last, direction, _ = carry
+        in_bounds = (step_size > bounds.tiny) & (step_size < bounds.max)
+        return in_bounds & ((last == 0) | (direction == last))
+
+    none = jnp.zeros((), jnp.int32)
+    start = (step_size, none, none, key)
+    return lax.while_loop(is_searching, move, start)[0]

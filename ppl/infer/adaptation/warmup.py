@@ -1,0 +1,149 @@
+"""Warm-up of Hamiltonian kernels: step size by dual averaging, metric by the covariance of slow windows.
+
+Source: Stan reference manual, "Automatic parameter tuning"; Hoffman, Gelman (2014), JMLR 15, section 3.2 and Algorithm 4.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+
+from ppl._typing import Array
+from ppl.infer.adaptation.covariance import WelfordState, estimate, regularize, welford_init, welford_update
+from ppl.infer.adaptation.dual_averaging import DualAveragingState, dual_averaging_init, dual_averaging_update
+from ppl.infer.algorithms.metric import Metric, metric_from_inverse
+from ppl.infer.algorithms.protocols import HamiltonianParams, tree_select
+
+__all__ = ["Schedule", "Signal", "Warmup", "WarmupState"]
+
+StepSizeSearch = Callable[[Array, Metric], Array]
+
+
+class Schedule(NamedTuple):
+    """Of a run: the number of warm-up iterations, and the last iteration of each window, as in `window_ends`."""
+
+    num_warmup: Array
+    window_ends: Array
+
+
+class Signal(NamedTuple):
+    """What adaptation learns from: position `(d,)`, and acceptance probability."""
+
+    position: Array
+    accept_prob: Array
+
+
+class WarmupState(NamedTuple):
+    """Step size and metric in use, their estimators, and the number of the window."""
+
+    step_size: Array
+    metric: Metric
+    averaging: DualAveragingState
+    covariance: WelfordState
+    window: Array
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """What is adapted, and how.
+
+    Attributes:
+        target_accept_prob: acceptance probability to aim at.
+        adapt_step_size: whether to adapt the step size.
+        adapt_metric: whether to adapt the metric.
+        regularize: whether to shrink covariances of few draws.
+        block_shapes: `(k,)` for a diagonal, `(k, k)` for a dense block of the metric.
+    """
+
+    target_accept_prob: float
+    adapt_step_size: bool
+    adapt_metric: bool
+    regularize: bool
+    block_shapes: tuple[tuple[int, ...], ...]
+
+    def init(self, step_size: Array, metric: Metric) -> WarmupState:
+        """The state before the first iteration."""
+        return WarmupState(
+            step_size=step_size,
+            metric=metric,
+            averaging=dual_averaging_init(jnp.log(10.0 * step_size)),
+            covariance=welford_init(self.block_shapes, step_size.dtype),
+            window=jnp.zeros((), jnp.int32),
+        )
+
+    def params(self, i: Array, state: WarmupState, schedule: Schedule) -> HamiltonianParams:
+        """What iteration i (from 0) uses."""
+        return HamiltonianParams(step_size=state.step_size, metric=state.metric, warming_up=i < schedule.num_warmup)
+
+    def update(
+        self, i: Array, signal: Signal, state: WarmupState, schedule: Schedule, search: StepSizeSearch | None = None
+    ) -> WarmupState:
+        """Learn from warm-up iteration i (from 0). `search`, where given, finds a step size afresh when the metric changes."""
+        if not (self.adapt_step_size or self.adapt_metric):
+            return state
+        if self.adapt_step_size:
+            state = self._adapt_step_size(i, signal, state, schedule)
+        ends_window = i == lax.dynamic_index_in_dim(schedule.window_ends, state.window, keepdims=False)
+        if self.adapt_metric:
+            state = self._collect(signal, state, schedule)
+
+        def end_window(state: WarmupState) -> WarmupState:
+            return self._end_window(state, schedule, search)
+
+        return lax.cond(ends_window, end_window, lambda state: state, state)
+
+    def _is_slow(self, window: Array, schedule: Schedule) -> Array:
+        """Whether this is neither the first window nor the last."""
+        following = lax.dynamic_index_in_dim(schedule.window_ends, window + 1, keepdims=False)
+        return (window > 0) & (following >= 0)
+
+    def _adapt_step_size(self, i: Array, signal: Signal, state: WarmupState, schedule: Schedule) -> WarmupState:
+        averaging = dual_averaging_update(self.target_accept_prob - signal.accept_prob, state.averaging)
+        is_last = i + 1 >= schedule.num_warmup
+        log_step_size = lax.select(is_last, averaging.x_avg, averaging.x_t)
+        bounds = jnp.finfo(log_step_size.dtype)
+        step_size = jnp.clip(jnp.exp(log_step_size), float(bounds.tiny), float(bounds.max))
+        return state._replace(step_size=step_size, averaging=averaging)
+
+    def _collect(self, signal: Signal, state: WarmupState, schedule: Schedule) -> WarmupState:
+        updated = welford_update(signal.position, state.covariance)
+        return state._replace(covariance=tree_select(self._is_slow(state.window, schedule), updated, state.covariance))
+
+    def _end_window(self, state: WarmupState, schedule: Schedule, search: StepSizeSearch | None) -> WarmupState:
+        """Step to the next window; after a slow one, take over the estimated metric and start the step size afresh."""
+        if not self.adapt_metric:
+            return state._replace(window=state.window + 1)
+
+        def renew(state: WarmupState) -> WarmupState:
+            metric = self._estimated_metric(state)
+            step_size = state.step_size
+            if self.adapt_step_size:
+                step_size = jnp.exp(state.averaging.x_avg)
+                step_size = step_size if search is None else search(step_size, metric)
+            return WarmupState(
+                step_size=step_size,
+                metric=metric,
+                averaging=dual_averaging_init(jnp.log(10.0 * step_size)) if self.adapt_step_size else state.averaging,
+                covariance=welford_init(self.block_shapes, step_size.dtype),
+                window=state.window,
+            )
+
+        renewed = lax.cond(self._is_slow(state.window, schedule), renew, lambda state: state, state)
+        return renewed._replace(window=state.window + 1)
+
+    def _estimated_metric(self, state: WarmupState) -> Metric:
+        """The metric of the estimated covariance; the old one in blocks where that cannot serve (a chain that is stuck)."""
+        inverse = estimate(state.covariance)
+        if self.regularize:
+            inverse = regularize(inverse, state.covariance.n)
+        new = metric_from_inverse(inverse)
+        blocks = [tree_select(_is_usable(*pair[0]), *pair) for pair in zip(zip(*new), zip(*state.metric))]
+        return Metric(*(tuple(parts) for parts in zip(*blocks)))
+
+
+def _is_usable(inverse: Array, root: Array, root_inverse: Array) -> Array:
+    """Whether M^-1 and its factors are numbers, and no variance is zero."""
+    sizes = [jnp.sum(lax.abs(part)) for part in (inverse, root, root_inverse)]
+    return lax.is_finite(sizes[0] + sizes[1] + sizes[2])

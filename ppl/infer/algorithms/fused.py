@@ -1,0 +1,141 @@
+"""Compile a small function into one CPU kernel instead of a sequence of them.
+
+On the CPU, XLA runs a program as a sequence of kernels, each of which costs a good part of a microsecond to start: more than
+the arithmetic of a leapfrog step of a small model. A call that carries the attribute `xla_cpu_small_call` is compiled into one
+kernel, loops and branches included. It does not support every operation (a scatter, a large matrix product), so what is fused is
+chosen here, before compilation: see `docs/architecture.md`, "Fusing".
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from enum import Enum
+from functools import partial
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.experimental.xla_metadata import set_xla_metadata
+from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal
+
+from ppl._typing import Array, PyTree
+
+__all__ = ["Fusing", "call_fused", "fusing", "whole_program"]
+
+R = TypeVar("R")
+
+CALLS = frozenset(("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"))
+
+
+class Fusing(Enum):
+    """What of a sampling program becomes a single kernel.
+
+    NOTHING: the program is left to the compiler. UPDATES: the arithmetic between two gradients. WHOLE: all of it.
+    """
+
+    NOTHING = "nothing"
+    UPDATES = "updates"
+    WHOLE = "whole"
+
+
+_FUSING: ContextVar[Fusing] = ContextVar("ppl_fusing", default=Fusing.NOTHING)
+
+
+@contextmanager
+def fusing(mode: Fusing) -> Iterator[None]:
+    """Trace the body with this choice."""
+    token = _FUSING.set(mode)
+    try:
+        yield
+    finally:
+        _FUSING.reset(token)
+
+
+def call_fused(fn: Callable[..., R], *args: PyTree) -> R:
+    """`fn(*args)`, as one kernel where updates are fused. `fn` closes over no traced value."""
+    return _as_small_call(fn, False)(*args) if _FUSING.get() is Fusing.UPDATES else fn(*args)
+
+
+def whole_program(fn: Callable[..., R]) -> Callable[..., R]:
+    """`fn` itself, or `fn` as one kernel where the whole program is fused; decided when it is traced."""
+
+    def call(*args: PyTree) -> R:
+        return _as_small_call(fn, True)(*args) if _FUSING.get() is Fusing.WHOLE else fn(*args)
+
+    return call
+
+
+def _as_small_call(fn: Callable[..., R], whole: bool) -> Callable[..., R]:
+    """`fn` as a small call of those leaves of its arguments that it uses, with all inner calls inlined.
+
+    With jaxlib 0.10 a call that has an operand of which simplification leaves no use ends the process ("All or none of the slices
+    should have an explicit index"). Hence no inner calls, and a further result that depends on every operand.
+    """
+
+    def call(*args: PyTree) -> R:
+        leaves, structure = jax.tree.flatten(args)
+        closed, shape = jax.make_jaxpr(lambda *flat: fn(*jax.tree.unflatten(structure, flat)), return_shape=True)(*leaves)
+        mentioned = _mentioned(closed)
+        used = [i for i, variable in enumerate(closed.jaxpr.invars) if variable in mentioned]
+
+        def run_used(*operands: Array) -> list[Array]:
+            flat: list[Any] = [None] * len(leaves)
+            for i, operand in zip(used, operands):
+                flat[i] = operand
+            return [*_evaluate(closed, flat), *_touch(operands, whole)]
+
+        with set_xla_metadata(xla_cpu_small_call="true", inlineable="false"):
+            results = jax.jit(run_used)(*(leaves[i] for i in used))
+        return jax.tree.unflatten(jax.tree.structure(shape), results[: len(closed.jaxpr.outvars)])
+
+    return call
+
+
+def _mentioned(closed: ClosedJaxpr) -> set[Any]:
+    """The variables that occur on a right-hand side, or are results."""
+    every = itertools.chain(closed.jaxpr.outvars, *(equation.invars for equation in closed.jaxpr.eqns))
+    return {variable for variable in every if not isinstance(variable, Literal)}
+
+
+def _evaluate(closed: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
+    """The results of a jaxpr, with inner calls inlined, also in the bodies of loops and branches."""
+    values: dict[Any, Any] = dict(zip((*closed.jaxpr.constvars, *closed.jaxpr.invars), (*closed.consts, *args)))
+
+    def read(variable: Any) -> Any:
+        return variable.val if isinstance(variable, Literal) else values[variable]
+
+    for equation in closed.jaxpr.eqns:
+        inputs = [read(variable) for variable in equation.invars]
+        values.update(zip(equation.outvars, _evaluate_equation(equation, inputs)))
+    return [read(variable) for variable in closed.jaxpr.outvars]
+
+
+def _evaluate_equation(equation: JaxprEqn, inputs: list[Any]) -> Sequence[Any]:
+    """The results of one equation. Loops and branches are built anew, from closures: so they take no operand without use."""
+    name, parameters = equation.primitive.name, equation.params
+    if name in CALLS:
+        return _evaluate(parameters.get("jaxpr") or parameters["call_jaxpr"], inputs)
+    if name == "while":
+        first, second = parameters["cond_nconsts"], parameters["cond_nconsts"] + parameters["body_nconsts"]
+        condition, body = parameters["cond_jaxpr"], parameters["body_jaxpr"]
+        return lax.while_loop(
+            lambda carry: _evaluate(condition, [*inputs[:first], *carry])[0],
+            lambda carry: tuple(_evaluate(body, [*inputs[first:second], *carry])),
+            tuple(inputs[second:]),
+        )
+    if name == "cond":
+        index, *operands = inputs
+        return lax.switch(index, [partial(_evaluate, branch, operands) for branch in parameters["branches"]])
+    result = equation.primitive.bind(*inputs, **parameters)
+    return result if equation.primitive.multiple_results else [result]
+
+
+def _touch(operands: tuple[Array, ...], whole: bool) -> list[Array]:
+    """A number that depends on the first element of each operand: only where a user's function decides which are used."""
+    if not whole:
+        return []
+    numbers = [x for x in operands if x.size and not jnp.issubdtype(x.dtype, jax.dtypes.extended)]
+    first = [lax.slice(x, (0,) * x.ndim, (1,) * x.ndim).reshape(()) for x in numbers]
+    return [sum((x.astype(jnp.float32) for x in first), jnp.zeros((), jnp.float32))]

@@ -1,0 +1,89 @@
+"""The Euclidean metric: an estimate of the posterior covariance, diagonal, dense, or block by block.
+
+Source: Neal (2011), "MCMC using Hamiltonian dynamics", sections 5.2.1 and 5.4.1.4; Betancourt (2017), arXiv:1701.02434,
+section 4.2.
+"""
+
+from typing import NamedTuple, Protocol
+
+import jax.numpy as jnp
+from jax import lax, random
+
+from ppl._typing import Array, Key
+
+__all__ = ["EuclideanKinetic", "Kinetic", "Metric", "metric_from_inverse", "sample_momentum", "velocity"]
+
+
+class Metric(NamedTuple):
+    """The inverse mass matrix as consecutive blocks of the position: `(k,)` a diagonal block, `(k, k)` a dense one.
+
+    Attributes:
+        inverse: the blocks of M^-1.
+        root: the blocks of a factor R with M = R R', diagonal or upper triangular: momenta are R n with n ~ N(0, I).
+        root_inverse: the blocks of R^-1.
+    """
+
+    inverse: tuple[Array, ...]
+    root: tuple[Array, ...]
+    root_inverse: tuple[Array, ...]
+
+
+def metric_from_inverse(inverse: tuple[Array, ...]) -> Metric:
+    """The metric of these blocks of M^-1. With M^-1 = A A' (Cholesky), M = R R' for R = A'^-1."""
+    roots = [_roots(block) for block in inverse]
+    return Metric(inverse=inverse, root=tuple(root for root, _ in roots), root_inverse=tuple(inv for _, inv in roots))
+
+
+def _roots(block: Array) -> tuple[Array, Array]:
+    if block.ndim == 1:
+        root_inverse = jnp.sqrt(block)
+        return 1.0 / root_inverse, root_inverse
+    factor = lax.linalg.cholesky(block)
+    identity = jnp.eye(block.shape[0], dtype=block.dtype)
+    return lax.linalg.triangular_solve(factor, identity, left_side=True, lower=True).T, factor.T
+
+
+def _multiply(blocks: tuple[Array, ...], vector: Array) -> Array:
+    """The product of a block-diagonal matrix and a vector `(d,)`."""
+    if len(blocks) == 1:
+        return _multiply_block(blocks[0], vector)
+    pieces = lax.split(vector, [block.shape[0] for block in blocks])
+    return lax.concatenate([_multiply_block(block, piece) for block, piece in zip(blocks, pieces)], 0)
+
+
+def _multiply_block(block: Array, vector: Array) -> Array:
+    if block.ndim == 1:
+        return block * vector
+    return jnp.sum(block * lax.broadcast_in_dim(vector, block.shape, (1,)), axis=1)
+
+
+def velocity(metric: Metric, momentum: Array) -> Array:
+    """M^-1 p, shape `(d,)`."""
+    return _multiply(metric.inverse, momentum)
+
+
+def sample_momentum(metric: Metric, key: Key, prototype: Array) -> Array:
+    """A draw from N(0, M) of the shape and type of `prototype`, `(d,)`."""
+    return _multiply(metric.root, random.normal(key, prototype.shape, prototype.dtype))
+
+
+class Kinetic(Protocol):
+    """A kinetic energy K(p) and its gradient."""
+
+    def energy(self, metric: Metric, momentum: Array) -> Array:
+        """K(p), a scalar."""
+
+    def velocity(self, metric: Metric, momentum: Array) -> Array:
+        """The gradient of K at p, shape `(d,)`."""
+
+
+class EuclideanKinetic(NamedTuple):
+    """K(p) = p' M^-1 p / 2."""
+
+    def energy(self, metric: Metric, momentum: Array) -> Array:
+        """K(p), a scalar."""
+        return 0.5 * jnp.sum(momentum * velocity(metric, momentum))
+
+    def velocity(self, metric: Metric, momentum: Array) -> Array:
+        """M^-1 p, shape `(d,)`."""
+        return velocity(metric, momentum)

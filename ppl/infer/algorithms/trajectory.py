@@ -1,0 +1,59 @@
+"""Kernels that walk along a trajectory, one gradient at a time.
+
+Such a kernel says where the next gradient is wanted, takes it, and stops when its trajectory is complete. What lies between
+two gradients is little arithmetic on vectors, which `call_fused` turns into one CPU kernel. The same three functions, interleaved
+over many chains, advance every chain by one gradient at a time.
+"""
+
+from typing import Any, Protocol
+
+from jax import lax
+
+from ppl._typing import Array, Key
+from ppl.infer.algorithms.fused import call_fused
+from ppl.infer.algorithms.protocols import HamiltonianInfo, HamiltonianParams, HamiltonianState, Target
+
+__all__ = ["TrajectoryKernel", "init_state", "walk"]
+
+MAX_ENERGY_ERROR = 1000.0  # Stan reference manual, "Divergent transitions"
+
+
+class TrajectoryKernel(Protocol):
+    """A kernel whose step is a walk: `begin`, `extend` while `is_running`, `finish`. `Trajectory` has a field `position`."""
+
+    def begin(self, key: Key, state: HamiltonianState, params: HamiltonianParams) -> Any:
+        """A trajectory of no steps, whose `position` is where the first gradient is wanted."""
+
+    def is_running(self, trajectory: Any) -> Array:
+        """Whether another gradient is wanted."""
+
+    def extend(self, trajectory: Any, potential_energy: Array, gradient: Array, params: HamiltonianParams) -> Any:
+        """Take the gradient at `trajectory.position` and move on."""
+
+    def finish(self, trajectory: Any) -> tuple[HamiltonianState, HamiltonianInfo]:
+        """The next state of the chain."""
+
+
+def init_state(target: Target, position: Array) -> HamiltonianState:
+    """The state at a position: one gradient."""
+    potential_energy, gradient = target.value_and_gradient(position)
+    return HamiltonianState(position=position, potential_energy=potential_energy, gradient=gradient)
+
+
+def walk(
+    kernel: TrajectoryKernel, key: Key, state: HamiltonianState, target: Target, params: HamiltonianParams
+) -> tuple[HamiltonianState, HamiltonianInfo]:
+    """One whole trajectory."""
+
+    def extend(trajectory: Any) -> Any:
+        potential_energy, gradient = target.value_and_gradient(trajectory.position)
+        return call_fused(kernel.extend, trajectory, potential_energy, gradient, params)
+
+    trajectory = call_fused(kernel.begin, key, state, params)
+    return kernel.finish(lax.while_loop(kernel.is_running, extend, trajectory))
+
+
+def energy_error(energy: Array, initial_energy: Array) -> Array:
+    """H - H0, infinite where it is not a number."""
+    error = energy - initial_energy
+    return lax.select(lax.is_finite(error), error, lax.full_like(error, float("inf")))

@@ -1,0 +1,103 @@
+"""HMC and NUTS bound to arguments and ready to run."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from ppl._typing import Array, Key, PyTree
+from ppl.infer.facade import Binding, TargetKernel
+from ppl.infer.hamiltonian import Chain, HamiltonianProcess, HMCState, Inputs
+from ppl.infer.launch import is_traced, key_of_chain
+from ppl.infer.run.programs import Programs
+from ppl.infer.target.diagnose import explain
+
+__all__ = ["HamiltonianLaunch"]
+
+
+class HamiltonianLaunch:
+    """HMC and NUTS.
+
+    Args:
+        kernel: the kernel.
+        binding: what it is bound to.
+        process: what the run executes.
+        inputs: arrays that all chains share.
+        given: start positions `(c, d)` and whether coordinates are missing; or None.
+    """
+
+    sample_field = "z"
+
+    def __init__(
+        self, kernel: TargetKernel, binding: Binding, process: HamiltonianProcess, inputs: Inputs, given: tuple[Any, bool] | None
+    ) -> None:
+        self.kernel = kernel
+        self.binding = binding
+        self.process = process
+        self.deterministic = frozenset() if binding.model is None else frozenset(binding.model.facts.deterministics)
+        self.inputs = inputs
+        self.positions, self.is_partial = (None, False) if given is None else given
+        self.programs = binding.programs.setdefault(process.fields, Programs())
+
+    def _start(self, keys: Key, chain: Array, inputs: Inputs, position: Array | None) -> tuple[Chain, Array]:
+        begin = self.process.start_partly_given if self.is_partial else self.process.start
+        return begin(key_of_chain(keys, chain), inputs, position)
+
+    def _start_name(self, keys: Key) -> tuple[Any, ...]:
+        return ("start", self.positions is None, self.is_partial, np.shape(keys), str(keys.dtype))
+
+    def _position(self, chain: int) -> Any:
+        return None if self.positions is None else self.positions[chain]
+
+    def prepare(self, keys: Key) -> Chain:
+        """Begin to compile the start."""
+        return self.programs.prepare(self._start_name(keys), self._start, (keys, np.int32(0), self.inputs, self._position(0)))[0]
+
+    def start(self, keys: Key, num_chains: int) -> list[Chain]:
+        """Start the chains, one after another.
+
+        Raises:
+            RuntimeError: if a start has no finite density and gradient, with the reason.
+        """
+        if is_traced(keys, self.inputs, self.positions):
+            return [self._start(keys, jnp.int32(i), self.inputs, self._position(i))[0] for i in range(num_chains)]
+        self.prepare(keys)
+        program = self.programs.get(self._start_name(keys))
+        carries = []
+        for i in range(num_chains):
+            carry, is_valid = program(keys, np.int32(i), self.inputs, self._position(i))
+            if not is_valid:
+                position = np.asarray(carry.state.position)
+                self.kernel.raise_invalid_start(self.binding, self.inputs.target, position, self.positions is not None)
+            carries.append(carry)
+        return carries
+
+    def public(self, carry: Chain) -> HMCState:
+        """The public state."""
+        return self.process.public_state(carry) if is_traced(carry) else self.process.public_state_host(carry)
+
+    def carry_of(self, state: HMCState) -> Chain:
+        """The carry of a public state; the count of iterations starts anew."""
+        layout = self.binding.target.layout
+        batch = np.shape(state.i)
+        carry = self.process.carry_of(state, layout.ravel if is_traced(state) else lambda z: layout.ravel_host(z, batch))
+        zero = np.zeros(batch, np.int32)
+        return carry._replace(i=zero, mean_accept_prob=np.zeros(batch, layout.dtype))
+
+    def finish(self, row: Array, inputs: Inputs) -> PyTree:
+        """Constrained values and deterministic sites of a position."""
+        return self.process.finish(row, inputs)
+
+    def problems(self, carries: list[Chain]) -> list[str]:
+        """Where, after warm-up, an energy was not a number, and why."""
+        for carry in carries:
+            found = np.argwhere(np.asarray(carry.has_nan).reshape(-1))
+            if len(found) and self.binding.model is not None:
+                positions = np.asarray(carry.nan_position).reshape(-1, self.binding.target.layout.dimension)
+                return explain(self.inputs.target, positions[found[0, 0]])
+        return []
+
+    def unravel(self, rows: np.ndarray) -> PyTree:
+        """Positions as the user's pytree."""
+        layout = self.binding.target.layout
+        return layout.unravel(rows) if is_traced(rows) else layout.unravel_host(rows)

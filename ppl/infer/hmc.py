@@ -1,0 +1,432 @@
+"""Hamiltonian Monte Carlo and the no-U-turn sampler as kernels of MCMC."""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from math import pi, prod
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ppl._typing import Array, Key, PyTree
+from ppl.diagnostics import ebfmi
+from ppl.infer.adaptation.warmup import Schedule, Warmup
+from ppl.infer.adaptation.windows import window_ends
+from ppl.infer.algorithms.hmc import HMC as HMCTransition
+from ppl.infer.algorithms.metric import EuclideanKinetic, Kinetic, Metric
+from ppl.infer.algorithms.nuts import NUTS as NUTSTransition
+from ppl.infer.blocks import Blocks, flat_blocks, site_blocks
+from ppl.infer.facade import Binding, TargetKernel
+from ppl.infer.hamiltonian import HamiltonianProcess, HMCAdaptState, HMCState, Inputs
+from ppl.infer.hamiltonian_launch import HamiltonianLaunch
+from ppl.infer.initialization import init_to_uniform
+from ppl.util import find_stack_level, not_jax_tracer
+
+__all__ = ["HMC", "NUTS", "HMCAdaptState", "HMCState"]
+
+
+class UserKinetic:
+    """A kinetic energy that the user gives: a function of the inverse mass matrix and the momentum, in their public forms.
+
+    Momenta are drawn from N(0, M) whatever the function: it samples the right distribution only if exp(-K) is that normal density.
+    """
+
+    def __init__(self, kinetic_fn: Callable[[Any, PyTree], Array], layout: Any, names: tuple[tuple[str, ...], ...] | None) -> None:
+        self.kinetic_fn = kinetic_fn
+        self.layout = layout
+        self.names = names
+
+    def energy(self, metric: Metric, momentum: Array) -> Array:
+        """K(p), a scalar."""
+        inverse = metric.inverse[0] if self.names is None else dict(zip(self.names, metric.inverse))
+        return self.kinetic_fn(inverse, self.layout.unravel(momentum))
+
+    def velocity(self, metric: Metric, momentum: Array) -> Array:
+        """The gradient of K at p."""
+        return jax.grad(self.energy, argnums=1)(metric, momentum)
+
+
+def _check_number(kernel: str, name: str, value: Any, low: float, high: float = float("inf")) -> None:
+    if not not_jax_tracer(value):
+        return
+    if isinstance(value, bool) or np.ndim(value) != 0 or np.asarray(value).dtype.kind not in "iuf":
+        raise TypeError(f"{kernel}: {name} must be a number, found {value!r}")
+    if not low < float(value) < high:
+        limits = f"between {low} and {high}" if np.isfinite(high) else f"greater than {low}"
+        raise ValueError(f"{kernel}: {name} must be {limits}, found {value!r}")
+
+
+class HMC(TargetKernel):
+    """Hamiltonian Monte Carlo with windowed adaptation of step size and mass matrix.
+
+    Args:
+        model: the model; exactly one of it and `potential_fn`.
+        potential_fn: the potential energy, a function of a pytree of unconstrained values; `init_params` is then needed.
+        kinetic_fn: a function of the inverse mass matrix and the momentum; momenta are drawn from N(0, M) nevertheless.
+        step_size: of the leapfrog integrator; where adaptation starts.
+        inverse_mass_matrix: where adaptation starts: a vector or matrix over the sorted sites, or a dict from tuples of sites to
+            vectors and matrices; default: the identity.
+        adapt_step_size: adapt the step size by dual averaging.
+        adapt_mass_matrix: adapt the mass matrix by the covariance of the warm-up draws.
+        dense_mass: False: diagonal; True: dense; or a list of tuples of sites that are dense together.
+        target_accept_prob: acceptance probability that adaptation of the step size aims at.
+        num_steps: number of leapfrog steps; None: the trajectory length divided by the step size, rounded up.
+        trajectory_length: length of a trajectory; None: `num_steps` steps.
+        init_strategy: start values; see `ppl.infer.initialization`.
+        find_heuristic_step_size: search a reasonable step size at the start and whenever the mass matrix changes.
+        forward_mode_differentiation: take gradients in forward mode, which works through `while_loop`.
+        regularize_mass_matrix: shrink covariances of few draws.
+
+    Raises:
+        ValueError: if an argument is out of its range, or they contradict each other.
+
+    Source: Neal (2011), "MCMC using Hamiltonian dynamics"; warm-up: Stan reference manual.
+
+    Example:
+        >>> import ppl
+        >>> import ppl.distributions as dist
+        >>> from jax import random
+        >>> from ppl.infer import HMC, MCMC
+        >>> def model():
+        ...     ppl.sample("x", dist.Normal(0.0, 1.0))
+        >>> mcmc = MCMC(HMC(model, trajectory_length=1.5), num_warmup=50, num_samples=50, progress_bar=False)
+        >>> mcmc.run(random.key(0))
+        >>> mcmc.get_samples()["x"].shape
+        (50,)
+    """
+
+    def __init__(
+        self,
+        model: Callable[..., Any] | None = None,
+        potential_fn: Callable[..., Any] | None = None,
+        kinetic_fn: Callable[..., Any] | None = None,
+        step_size: Any = 1.0,
+        inverse_mass_matrix: Any = None,
+        adapt_step_size: bool = True,
+        adapt_mass_matrix: bool = True,
+        dense_mass: bool | Sequence[tuple[str, ...]] = False,
+        target_accept_prob: Any = 0.8,
+        num_steps: int | None = None,
+        trajectory_length: Any = 2 * pi,
+        init_strategy: Callable[..., Any] = init_to_uniform,
+        find_heuristic_step_size: bool = False,
+        forward_mode_differentiation: bool = False,
+        regularize_mass_matrix: bool = True,
+    ) -> None:
+        super().__init__(model, potential_fn, init_strategy, forward_mode_differentiation)
+        kernel = type(self).__name__
+        _check_number(kernel, "step_size", step_size, 0.0)
+        _check_number(kernel, "target_accept_prob", target_accept_prob, 0.0, 1.0)
+        if kinetic_fn is not None and not callable(kinetic_fn):
+            raise TypeError(f"{kernel}: kinetic_fn must be a function of the inverse mass matrix and the momentum")
+        self._kinetic_fn = kinetic_fn
+        self._step_size = step_size
+        self._inverse_mass_matrix = inverse_mass_matrix
+        self._adapt_step_size = adapt_step_size
+        self._adapt_mass_matrix = adapt_mass_matrix
+        self._dense_mass = dense_mass
+        self._target_accept_prob = target_accept_prob
+        self._find_heuristic_step_size = find_heuristic_step_size
+        self._regularize_mass_matrix = regularize_mass_matrix
+        self._num_warmup = 0
+        self._set_trajectory(num_steps, trajectory_length)
+
+    def _set_trajectory(self, num_steps: int | None, trajectory_length: Any) -> None:
+        kernel = type(self).__name__
+        if num_steps is None and trajectory_length is None:
+            raise ValueError(f"{kernel}: At least one of `num_steps` and `trajectory_length` must be given, found None for both")
+        if trajectory_length is not None:
+            _check_number(kernel, "trajectory_length", trajectory_length, 0.0)
+        if num_steps is not None:
+            if isinstance(num_steps, bool) or not isinstance(num_steps, int | np.integer):
+                raise TypeError(f"{kernel}: num_steps must be a whole number, found {num_steps!r}")
+            _check_number(kernel, "num_steps", num_steps, 0)
+            if trajectory_length is not None and self._adapt_step_size:
+                warnings.warn(
+                    f"{kernel}: If both `num_steps` and `trajectory_length` are given, the step size is their quotient and is not "
+                    "adapted; pass trajectory_length=None for a fixed number of steps of adapted size",
+                    stacklevel=find_stack_level(),
+                )
+        self._num_steps = num_steps
+        self._trajectory_length = trajectory_length
+
+    @property
+    def default_fields(self) -> tuple[str, ...]:
+        """What a run always collects."""
+        return ("z", "diverging")
+
+    def get_diagnostics_str(self, state: HMCState) -> str:
+        """Steps, step size and mean acceptance probability of a state."""
+        step_size = float(np.mean(state.adapt_state.step_size))
+        accepted = float(np.mean(state.mean_accept_prob))
+        return f"{int(np.max(state.num_steps))} steps of size {step_size:.2e}. acc. prob={accepted:.2f}"
+
+    def get_advice(self, fields: Mapping[str, Any]) -> list[str]:
+        """Divergences, low E-BFMI, and what to do about them."""
+        lines = []
+        if "diverging" in fields:
+            count = int(np.sum(fields["diverging"]))
+            lines.append(f"Number of divergences: {count}")
+            if count:
+                lines.append(
+                    "  Divergent trajectories left the region where the integrator is accurate, so the draws may miss part of the "
+                    "posterior: raise target_accept_prob (0.95, say), or reparameterise (a hierarchical scale: non-centred)."
+                )
+        lines += self._depth_advice(fields)
+        energy = np.asarray(fields.get("energy", np.zeros((0, 0))))
+        if energy.shape[-1] > 3:
+            low = float(np.min(ebfmi(energy)))
+            if low < 0.3:
+                lines.append(
+                    f"Low E-BFMI: {low:.2f}, below 0.3. Momenta explore the energies slowly, as with heavy tails or a funnel: "
+                    "reparameterise, or take more draws."
+                )
+        return lines
+
+    def _depth_advice(self, fields: Mapping[str, Any]) -> list[str]:
+        return []
+
+    # What the run executes
+
+    def _blocks(self, sizes: Mapping[str, int] | None, dimension: int) -> Blocks:
+        if sizes is None:
+            return flat_blocks(dimension, self._dense_mass, self._inverse_mass_matrix)
+        return site_blocks(sizes, self._dense_mass, self._inverse_mass_matrix)
+
+    def _site_order(self, shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, ...] | None:
+        return self._blocks({name: prod(shape) for name, shape in shapes.items()}, 0).order
+
+    def _transition(self, kinetic: Kinetic) -> HMCTransition | NUTSTransition:
+        return HMCTransition(num_steps=self._num_steps, trajectory_length=self._trajectory_length, kinetic=kinetic)
+
+    def process(self, binding: Binding, fields: tuple[str, ...] = ()) -> HamiltonianProcess:
+        """A chain as the run executes it, reading these fields of the state beside the standard ones."""
+        process = binding.processes.get(fields)
+        if process is None:
+            process = binding.processes[fields] = self._new_process(binding, fields)
+        return process
+
+    def _new_process(self, binding: Binding, fields: tuple[str, ...]) -> HamiltonianProcess:
+        layout = binding.target.layout
+        blocks = self._blocks(None if binding.model is None else layout.sizes(), layout.dimension)
+        kinetic: Kinetic = EuclideanKinetic()
+        if self._kinetic_fn is not None:
+            kinetic = UserKinetic(self._kinetic_fn, layout, blocks.names)
+        warmup = Warmup(
+            target_accept_prob=self._target_accept_prob,
+            adapt_step_size=self._adapt_step_size,
+            adapt_metric=self._adapt_mass_matrix,
+            regularize=self._regularize_mass_matrix,
+            block_shapes=blocks.shapes,
+        )
+        return HamiltonianProcess(
+            kernel=self._transition(kinetic),
+            warmup=warmup,
+            target=binding.target,
+            propose=None if binding.model is None else self.propose,
+            initial_step_size=self._step_size,
+            initial_inverse=blocks.inverse,
+            search_step_size=self._find_heuristic_step_size,
+            fields=fields,
+            block_names=blocks.names,
+        )
+
+    def inputs(self, binding: Binding, arrays: tuple[Any, ...], num_warmup: int) -> Inputs:
+        """The arrays that all chains share."""
+        schedule = Schedule(num_warmup=np.int32(num_warmup), window_ends=window_ends(num_warmup))
+        return jax.device_put(Inputs(target=binding.with_arrays(arrays), schedule=schedule))
+
+    def launch(
+        self,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        *,
+        fields: tuple[str, ...],
+        init_params: PyTree,
+        num_chains: int,
+        num_warmup: int,
+        cache: dict[Any, Any],
+    ) -> HamiltonianLaunch:
+        """Bind the kernel to arguments, for a run."""
+        self._num_warmup = num_warmup
+        binding, arrays = self.bind(args, kwargs, init_params, int(num_chains > 1))
+        given = self.start_positions(binding, init_params, num_chains)
+        process = self.process(binding, fields)
+        return HamiltonianLaunch(self, binding, process, self.inputs(binding, arrays, num_warmup), given)
+
+    # One transition at a time
+
+    def init(
+        self,
+        rng_key: Key,
+        num_warmup: int,
+        init_params: Any = None,
+        model_args: tuple[Any, ...] = (),
+        model_kwargs: Mapping[str, Any] | None = None,
+    ) -> HMCState:
+        """The initial state.
+
+        Args:
+            rng_key: a random key.
+            num_warmup: the number of iterations in which to adapt.
+            init_params: unconstrained start values; None: by the init strategy.
+            model_args: positional arguments of the model.
+            model_kwargs: keyword arguments of the model.
+
+        Raises:
+            RuntimeError: if no start with finite density and gradient is found.
+        """
+        self._num_warmup = num_warmup
+        binding, arrays = self.bind(model_args, model_kwargs or {}, init_params)
+        process, inputs = self.process(binding), self.inputs(binding, arrays, num_warmup)
+        found = self.start_positions(binding, init_params, 1)
+        given, is_partial = (None, False) if found is None else (found[0][0], found[1])
+        start = process.start_partly_given if is_partial else process.start
+        carry, is_valid = jax.jit(start)(rng_key, inputs, given)
+        if not_jax_tracer(is_valid) and not is_valid:
+            self.raise_invalid_start(binding, inputs.target, np.asarray(carry.state.position), given is not None)
+        return process.public_state(carry)
+
+    def sample(self, state: HMCState, model_args: tuple[Any, ...] = (), model_kwargs: Mapping[str, Any] | None = None) -> HMCState:
+        """The next state.
+
+        Raises:
+            RuntimeError: before `init`.
+        """
+        if self._latest is None:
+            raise RuntimeError(f"{type(self).__name__}.sample: call `init` first")
+        binding, arrays = self.bind(model_args, model_kwargs or {}, None)
+        process, inputs = self.process(binding), self.inputs(binding, arrays, self._num_warmup)
+        carry = process.carry_of(state, binding.target.layout.ravel)
+        return process.public_state(process.step(jax.tree.map(jnp.asarray, carry), inputs))
+
+    def refresh(self, state: HMCState, model_args: tuple[Any, ...] = (), model_kwargs: Mapping[str, Any] | None = None) -> HMCState:
+        """The same position with potential energy and gradient computed again."""
+        binding, arrays = self.bind(model_args, model_kwargs or {}, None)
+        target = binding.with_arrays(arrays)
+        potential_energy, gradient = target.value_and_gradient(target.layout.ravel(state.z))
+        return state._replace(potential_energy=potential_energy, z_grad=target.layout.unravel(gradient))
+
+    def wrap_model(self, wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> "HMC":
+        """A copy of the kernel on `wrapper(model)`.
+
+        Raises:
+            ValueError: if the kernel has a potential function instead of a model.
+        """
+        if self._model is None:
+            raise ValueError(f"{type(self).__name__}.wrap_model: the kernel is built from potential_fn and has no model to wrap")
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__getstate__())
+        copy._bindings = {}
+        copy._model = wrapper(self._model)
+        return copy
+
+
+class NUTS(HMC):
+    """The no-U-turn sampler: Hamiltonian Monte Carlo that chooses the length of each trajectory by itself.
+
+    Args:
+        model: the model; exactly one of it and `potential_fn`.
+        potential_fn: the potential energy, a function of a pytree of unconstrained values; `init_params` is then needed.
+        kinetic_fn: as in `HMC`.
+        step_size: as in `HMC`.
+        inverse_mass_matrix: as in `HMC`.
+        adapt_step_size: as in `HMC`.
+        adapt_mass_matrix: as in `HMC`.
+        dense_mass: as in `HMC`.
+        target_accept_prob: as in `HMC`.
+        trajectory_length: accepted and without effect.
+        max_tree_depth: at most 2**depth - 1 leapfrog steps are taken; or a pair, for warm-up and after it.
+        init_strategy: as in `HMC`.
+        find_heuristic_step_size: as in `HMC`.
+        forward_mode_differentiation: as in `HMC`.
+        regularize_mass_matrix: as in `HMC`.
+
+    Raises:
+        ValueError: if an argument is out of its range, or they contradict each other.
+
+    Source: Hoffman, Gelman (2014), JMLR 15; Betancourt (2017), arXiv:1701.02434, appendix A; Phan, Pradhan, Jankowiak (2019),
+    arXiv:1912.11554, appendix A.
+
+    Example:
+        >>> import ppl
+        >>> import ppl.distributions as dist
+        >>> from jax import random
+        >>> from ppl.infer import MCMC, NUTS
+        >>> def model(y):
+        ...     mu = ppl.sample("mu", dist.Normal(0.0, 10.0))
+        ...     ppl.sample("y", dist.Normal(mu, 1.0), obs=y)
+        >>> mcmc = MCMC(NUTS(model), num_warmup=50, num_samples=50, progress_bar=False)
+        >>> mcmc.run(random.key(0), 2.0)
+        >>> mcmc.get_samples()["mu"].shape
+        (50,)
+    """
+
+    def __init__(
+        self,
+        model: Callable[..., Any] | None = None,
+        potential_fn: Callable[..., Any] | None = None,
+        kinetic_fn: Callable[..., Any] | None = None,
+        step_size: Any = 1.0,
+        inverse_mass_matrix: Any = None,
+        adapt_step_size: bool = True,
+        adapt_mass_matrix: bool = True,
+        dense_mass: bool | Sequence[tuple[str, ...]] = False,
+        target_accept_prob: Any = 0.8,
+        trajectory_length: Any = None,
+        max_tree_depth: int | tuple[int, int] = 10,
+        init_strategy: Callable[..., Any] = init_to_uniform,
+        find_heuristic_step_size: bool = False,
+        forward_mode_differentiation: bool = False,
+        regularize_mass_matrix: bool = True,
+    ) -> None:
+        self._max_tree_depth = _tree_depths(max_tree_depth)
+        super().__init__(
+            model=model,
+            potential_fn=potential_fn,
+            kinetic_fn=kinetic_fn,
+            step_size=step_size,
+            inverse_mass_matrix=inverse_mass_matrix,
+            adapt_step_size=adapt_step_size,
+            adapt_mass_matrix=adapt_mass_matrix,
+            dense_mass=dense_mass,
+            target_accept_prob=target_accept_prob,
+            num_steps=None,
+            trajectory_length=trajectory_length,
+            init_strategy=init_strategy,
+            find_heuristic_step_size=find_heuristic_step_size,
+            forward_mode_differentiation=forward_mode_differentiation,
+            regularize_mass_matrix=regularize_mass_matrix,
+        )
+
+    def _set_trajectory(self, num_steps: int | None, trajectory_length: Any) -> None:
+        if trajectory_length is not None:
+            _check_number("NUTS", "trajectory_length", trajectory_length, 0.0)
+
+    def _transition(self, kinetic: Kinetic) -> NUTSTransition:
+        return NUTSTransition(max_tree_depth=self._max_tree_depth, kinetic=kinetic)
+
+    def _depth_advice(self, fields: Mapping[str, Any]) -> list[str]:
+        limit = 2 ** self._max_tree_depth[1] - 1
+        count = int(np.sum(np.asarray(fields.get("num_steps", 0)) >= limit))
+        if not count:
+            return []
+        return [
+            f"Trees at maximum depth {self._max_tree_depth[1]}: {count}. Trajectories were cut before they turned, which costs "
+            "efficiency, not correctness: warm up longer, try dense_mass=True, rescale or reparameterise, or raise max_tree_depth."
+        ]
+
+    @property
+    def max_tree_depth(self) -> tuple[int, int]:
+        """The limits of the tree depth, in warm-up and after it."""
+        return self._max_tree_depth
+
+
+def _tree_depths(max_tree_depth: Any) -> tuple[int, int]:
+    pair = max_tree_depth if isinstance(max_tree_depth, tuple | list) else (max_tree_depth, max_tree_depth)
+    if len(pair) != 2 or any(isinstance(depth, bool) or not isinstance(depth, int | np.integer) for depth in pair):
+        raise TypeError(f"NUTS: max_tree_depth must be a whole number or a pair of them, found {max_tree_depth!r}")
+    if not all(1 <= depth <= 20 for depth in pair):
+        raise ValueError(f"NUTS: max_tree_depth must lie between 1 and 20, found {max_tree_depth!r}")
+    return int(pair[0]), int(pair[1])

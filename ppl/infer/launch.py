@@ -1,0 +1,210 @@
+"""A kernel bound to arguments and ready to run: start its chains, execute it, read its states, finish its draws."""
+
+from collections.abc import Callable, Mapping
+from operator import itemgetter
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ppl._typing import Array, Key, PyTree
+from ppl.infer.run.process import Process, chain_key
+from ppl.infer.run.programs import Programs
+from ppl.infer.target.model import Arguments
+from ppl.util import identity, not_jax_tracer
+
+__all__ = ["Launch", "UserLaunch", "is_traced", "key_of_chain", "read_field", "stack_carries", "unstack_carry"]
+
+
+def is_traced(*trees: PyTree) -> bool:
+    """Whether an array among these is traced, so that the run is part of somebody's program."""
+    return not all(map(not_jax_tracer, jax.tree.leaves(trees)))
+
+
+def stack_carries(carries: list[PyTree]) -> PyTree:
+    """The carries of chains as one, with a leading chain axis; in NumPy but for typed keys, so that nothing is compiled."""
+
+    def stack(*leaves: Any) -> Any:
+        is_key = isinstance(leaves[0], jax.Array) and jnp.issubdtype(leaves[0].dtype, jax.dtypes.prng_key)
+        return jnp.stack(leaves) if is_key or is_traced(leaves) else np.stack([np.asarray(leaf) for leaf in leaves])
+
+    return jax.tree.map(stack, *carries)
+
+
+def unstack_carry(carry: PyTree, num_chains: int) -> list[PyTree]:
+    """The carries of chains out of one with a leading chain axis."""
+    return [jax.tree.map(itemgetter(i), carry) for i in range(num_chains)]
+
+
+def key_of_chain(keys: Key, chain: Array) -> Key:
+    """The key of a chain out of one seed, or its own out of an array of keys."""
+    rank = jnp.ndim(keys) if jnp.issubdtype(keys.dtype, jax.dtypes.prng_key) else jnp.ndim(keys) - 1
+    return chain_key(keys, chain) if rank == 0 else keys[chain]
+
+
+class Launch(Protocol):
+    """What the driver asks of a kernel that is bound to arguments.
+
+    Attributes:
+        process: what a run executes.
+        inputs: arrays that all chains share.
+        programs: the compiled programs.
+        sample_field: the field of the rows that holds the draws.
+        deterministic: names of deterministic sites among what the user gets.
+    """
+
+    process: Process
+    inputs: PyTree
+    programs: Programs
+    sample_field: str
+    deterministic: frozenset[str]
+
+    def prepare(self, keys: Key) -> PyTree:
+        """Begin to compile the start, where it is compiled; shapes and types of a carry, or None where they are not known."""
+
+    def start(self, keys: Key, num_chains: int) -> list[PyTree]:
+        """The carries of the chains."""
+
+    def public(self, carry: PyTree) -> Any:
+        """The public state of a carry, with or without a leading chain axis."""
+
+    def carry_of(self, state: Any) -> PyTree:
+        """The carry of a public state, at the beginning of a run without warm-up; with or without a leading chain axis."""
+
+    def finish(self, row: Any, inputs: PyTree) -> PyTree:
+        """What the user gets of one row of the sample field."""
+
+    def unravel(self, rows: Any) -> PyTree:
+        """Rows of the sample field as the user's pytree."""
+
+    def problems(self, carries: list[PyTree]) -> list[str]:
+        """What went wrong on the way, in words."""
+
+
+def read_field(state: Any, path: str) -> Any:
+    """The part of a state under a dotted path of attributes, dictionary keys and tuple indices.
+
+    Raises:
+        ValueError: if there is no such field.
+    """
+    part = state
+    for name in path.split("."):
+        try:
+            if isinstance(part, dict):
+                part = part[name]
+            else:
+                part = part[int(name)] if name.isdigit() else getattr(part, name)
+        except (AttributeError, KeyError, IndexError, TypeError) as error:
+            fields = list(part) if isinstance(part, dict) else list(getattr(part, "_fields", ()))
+            raise ValueError(
+                f"extra_fields: there is no field {path!r} in {type(state).__name__}: found no {name!r} among {fields}; dots lead "
+                'further in, as in "adapt_state.step_size"'
+            ) from error
+    return part
+
+
+class UserProcess:
+    """A kernel that defines `init` and `sample`, as the run executes it."""
+
+    def __init__(self, kernel: Any, arguments: Arguments, fields: tuple[str, ...]) -> None:
+        self.kernel = kernel
+        self.arguments = arguments
+        self.fields = fields
+
+    @property
+    def wrappers(self) -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
+        """A user's kernel is left to the compiler."""
+        return [identity]
+
+    def step(self, carry: PyTree, inputs: PyTree) -> PyTree:
+        """One call of `sample`."""
+        args, kwargs = self.arguments.join(inputs)
+        return self.kernel.sample(carry, args, kwargs)
+
+    def read(self, carry: PyTree) -> dict[str, Array]:
+        """The fields to be kept."""
+        return {field: read_field(carry, field) for field in self.fields}
+
+
+class UserLaunch:
+    """A kernel that a user has written against `MCMCKernel`.
+
+    Args:
+        kernel: the kernel.
+        args: positional arguments of the model.
+        kwargs: keyword arguments of the model.
+        fields: of the state, to be read.
+        num_warmup: what `init` is told.
+        init_params: start values, with a leading chain axis for several chains.
+        cache: programs of this kernel, by signature.
+    """
+
+    def __init__(
+        self,
+        kernel: Any,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        fields: tuple[str, ...],
+        num_warmup: int,
+        init_params: PyTree,
+        cache: dict[Any, Any],
+    ) -> None:
+        self.kernel = kernel
+        self.args, self.kwargs = args, dict(kwargs)
+        self.sample_field = kernel.sample_field
+        self.deterministic: frozenset[str] = frozenset()
+        arguments, arrays = Arguments.split(args, kwargs)
+        self.inputs = arrays if is_traced(arrays) else jax.device_put(arrays)
+        self.num_warmup = num_warmup
+        self.init_params = init_params
+        signature = (kernel, arguments.signature(arrays), fields, num_warmup, _shapes(init_params))
+        if signature not in cache:
+            cache[signature] = (UserProcess(kernel, arguments, fields), Programs())
+        self.process, self.programs = cache[signature]
+
+    def prepare(self, keys: Key) -> None:
+        """The start is not compiled: it is the user's Python function."""
+
+    def start(self, keys: Key, num_chains: int) -> list[PyTree]:
+        """Call `init` for each chain; once with all keys for an ensemble."""
+        if self.kernel.is_ensemble_kernel:
+            all_keys = jax.vmap(lambda chain: key_of_chain(keys, chain))(jnp.arange(num_chains, dtype=jnp.int32))
+            return [self._init(all_keys, self.init_params)]
+        carries = []
+        for i in range(num_chains):
+            start = self.init_params
+            if num_chains > 1 and start is not None:
+                start = jax.tree.map(itemgetter(i), start)
+            carries.append(self._init(key_of_chain(keys, jnp.int32(i)), start))
+        return carries
+
+    def _init(self, keys: Key, init_params: PyTree) -> PyTree:
+        state = self.kernel.init(keys, self.num_warmup, init_params, self.args, self.kwargs)
+        return jax.tree.map(jnp.asarray, state)
+
+    def public(self, carry: PyTree) -> Any:
+        """The carry is the state."""
+        return carry
+
+    def carry_of(self, state: Any) -> PyTree:
+        """The state is the carry."""
+        return state
+
+    def finish(self, row: Any, inputs: PyTree) -> PyTree:
+        """What `postprocess_fn` makes of a sample."""
+        args, kwargs = self.process.arguments.join(inputs)
+        return self.kernel.postprocess_fn(args, kwargs)(row)
+
+    def unravel(self, rows: Any) -> PyTree:
+        """Samples are what they are."""
+        return rows
+
+    def problems(self, carries: list[PyTree]) -> list[str]:
+        """Nothing is known of a user's kernel."""
+        return []
+
+
+def _shapes(tree: PyTree) -> Any:
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, tuple((np.shape(leaf), str(jnp.result_type(leaf))) for leaf in leaves)

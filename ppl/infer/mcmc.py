@@ -1,0 +1,458 @@
+"""The MCMC driver: run chains of any kernel, keep their draws, summarise them."""
+
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from ppl._typing import Key, PyTree
+from ppl.diagnostics import live_diagnostics, print_summary
+from ppl.infer.kernel import MCMCKernel
+from ppl.infer.launch import Launch, is_traced, key_of_chain, stack_carries, unstack_carry
+from ppl.infer.results import Results
+from ppl.infer.run.chains import Monitor
+from ppl.infer.run.collect import Thinning, collect_all
+from ppl.infer.run.execute import Execution, Plan, execute, finish_rows, prepare_advance, prepare_finish
+from ppl.infer.run.process import Vectorized
+from ppl.infer.run.progress import Bars, Silent
+from ppl.util import as_key, find_stack_level
+
+__all__ = ["MCMC", "MCMCKernel"]
+
+CHAIN_METHODS = ("parallel", "sequential", "vectorized")
+
+
+def _check_count(name: str, value: Any, minimum: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise ValueError(f"MCMC: {name} must be a whole number, found {value!r} of type {type(value).__name__}")
+    if value < minimum:
+        raise ValueError(f"MCMC: {name} must be at least {minimum}, found {value}")
+
+
+class MCMC:
+    """Runs Markov chains and keeps their draws.
+
+    Args:
+        sampler: the kernel, such as `NUTS(model)`.
+        num_warmup: iterations of adaptation, which are thrown away.
+        num_samples: iterations after warm-up.
+        num_chains: number of chains.
+        thinning: keep every so many-th draw; the last one is kept.
+        postprocess_fn: maps one unconstrained draw to what `get_samples` returns, in place of the kernel's own.
+        chain_method: `"parallel"`: a thread for each chain, spread over the devices; `"sequential"`: one after another;
+            `"vectorized"`: in lockstep, as one batched program (for accelerators); or a function like `jax.vmap`.
+        progress_bar: whether to show progress; never where the environment has `CI` or `PYTEST_XDIST_WORKER`.
+        progress_rate: iterations between two updates of the bar; default: a twentieth of the run.
+        jit_model_args: require that all arguments of the model are arrays. Arrays are arguments of the compiled program anyway.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+
+    Example:
+        >>> import ppl
+        >>> import ppl.distributions as dist
+        >>> from jax import random
+        >>> from ppl.infer import MCMC, NUTS
+        >>> def model(y):
+        ...     mu = ppl.sample("mu", dist.Normal(0.0, 10.0))
+        ...     with ppl.plate("data", len(y)):
+        ...         ppl.sample("y", dist.Normal(mu, 1.0), obs=y)
+        >>> mcmc = MCMC(NUTS(model), num_warmup=100, num_samples=100, num_chains=2, progress_bar=False)
+        >>> mcmc.run(random.key(0), jax.numpy.array([1.0, 2.0]))
+        >>> mcmc.get_samples(group_by_chain=True)["mu"].shape
+        (2, 100)
+    """
+
+    def __init__(
+        self,
+        sampler: MCMCKernel,
+        *,
+        num_warmup: int,
+        num_samples: int,
+        num_chains: int = 1,
+        thinning: int = 1,
+        postprocess_fn: Callable[[Any], Any] | None = None,
+        chain_method: str | Callable[..., Any] = "parallel",
+        progress_bar: bool = True,
+        progress_rate: int | None = None,
+        jit_model_args: bool = False,
+    ) -> None:
+        if not isinstance(sampler, MCMCKernel):
+            raise TypeError(
+                f"MCMC: expected a kernel such as NUTS(model), found {sampler!r} of type {type(sampler).__name__}"
+                + ("; wrap the model: MCMC(NUTS(model), ...)" if callable(sampler) else "")
+            )
+        _check_count("num_warmup", num_warmup, 0)
+        _check_count("thinning", thinning, 1)
+        _check_count("num_samples", num_samples, thinning)
+        _check_count("num_chains", num_chains, 1)
+        if progress_rate is not None:
+            _check_count("progress_rate", progress_rate, 1)
+        self.sampler = sampler
+        self.num_warmup = int(num_warmup)
+        self.num_samples = int(num_samples)
+        self.num_chains = int(num_chains)
+        self.thinning = int(thinning)
+        self.postprocess_fn = postprocess_fn
+        self.chain_method = chain_method
+        self.progress_bar = progress_bar and not {"CI", "PYTEST_XDIST_WORKER"} & set(os.environ)
+        self.progress_rate = progress_rate
+        self.post_warmup_state: Any = None
+        self._jit_model_args = jit_model_args
+        self._check_chain_method()
+        self._results: Results | None = None
+        self._launch: Launch | None = None
+        self._carries: list[PyTree] = []
+        self._last_state: Any = None
+        self._cache: dict[Any, Any] = {}
+        self._problems: list[str] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        last_state = self.last_state
+        return {**self.__dict__, "_launch": None, "_carries": [], "_last_state": last_state, "_cache": {}}
+
+    def _check_chain_method(self) -> None:
+        method = self.chain_method
+        if not callable(method) and method not in CHAIN_METHODS:
+            raise ValueError(f"MCMC: chain_method must be one of {list(CHAIN_METHODS)} or a function, found {method!r}")
+        if callable(method) and self.num_chains > 1 and self.progress_bar:
+            warnings.warn(
+                "MCMC: no progress bar with a callable chain_method, since all of the run is one call; pass progress_bar=False",
+                stacklevel=find_stack_level(),
+            )
+            self.progress_bar = False
+
+    # Running
+
+    def run(
+        self,
+        rng_key: Key,
+        *args: Any,
+        extra_fields: Sequence[str] = (),
+        init_params: PyTree = None,
+        **kwargs: Any,
+    ) -> None:
+        """Warm up, unless there is a `post_warmup_state`, and draw.
+
+        Args:
+            rng_key: a random key, an integer seed, or an array of `num_chains` keys.
+            *args: positional arguments of the model.
+            extra_fields: names of fields of the state to collect, with dots into it (`"adapt_state.step_size"`); `"~z.name"` drops
+                a site from the samples.
+            init_params: unconstrained start values of some or all sites, one set or one for each chain (a leading axis).
+            **kwargs: keyword arguments of the model.
+
+        Raises:
+            RuntimeError: if no start with finite density is found, with the sites that are to blame.
+            ValueError: if an argument does not fit.
+        """
+        resumed = self.post_warmup_state
+        num_warmup = 0 if resumed is not None else self.num_warmup
+        thinning = Thinning.of(num_warmup, self.num_samples, self.thinning)
+        self._execute(rng_key, args, kwargs, extra_fields, init_params, num_warmup, self.num_samples, thinning, resumed)
+
+    def warmup(
+        self,
+        rng_key: Key,
+        *args: Any,
+        extra_fields: Sequence[str] = (),
+        collect_warmup: bool = False,
+        init_params: PyTree = None,
+        **kwargs: Any,
+    ) -> None:
+        """Adapt only; the next `run` starts from there.
+
+        Args:
+            rng_key: as in `run`.
+            *args: positional arguments of the model.
+            extra_fields: as in `run`.
+            collect_warmup: make the warm-up draws available by `get_samples`, until the next run.
+            init_params: as in `run`.
+            **kwargs: keyword arguments of the model.
+        """
+        step = self.thinning if collect_warmup else 0
+        thinning = Thinning.of(0, self.num_warmup, step)
+        self._execute(rng_key, args, kwargs, extra_fields, init_params, self.num_warmup, 0, thinning, None)
+        if not collect_warmup:
+            self._results = None
+        self.post_warmup_state = self.last_state
+
+    def _compile(
+        self, rng_key: Key, *args: Any, extra_fields: Sequence[str] = (), init_params: PyTree = None, **kwargs: Any
+    ) -> None:
+        """Compile the programs of a run without sampling."""
+        keys = self._keys(rng_key)
+        launch, _ = self._bind(args, kwargs, extra_fields, init_params, self.num_warmup)
+        self._prepare(launch, keys)
+
+    def _keys(self, rng_key: Any) -> Key:
+        if isinstance(rng_key, jax.Array):
+            rank = rng_key.ndim - (0 if jnp.issubdtype(rng_key.dtype, jax.dtypes.prng_key) else 1)
+            if rank == 1:
+                if rng_key.shape[0] != self.num_chains:
+                    raise ValueError(
+                        f"MCMC.run: found an array of {rng_key.shape[0]} keys for num_chains={self.num_chains}; pass one key, or "
+                        "one for each chain"
+                    )
+                return rng_key if self.num_chains > 1 else rng_key[0]
+        return as_key(rng_key, name="MCMC.run: rng_key")
+
+    def _bind(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], extra_fields: Any, init_params: PyTree, num_warmup: int
+    ) -> tuple[Launch, tuple[str, ...]]:
+        """The launch, and the names of the extra fields that are no part of the sample field."""
+        self._check_chain_method()
+        if isinstance(extra_fields, str) or not isinstance(extra_fields, tuple | list):
+            raise ValueError(f"MCMC: extra_fields must be a list or tuple of names, found {extra_fields!r}")
+        if not all(isinstance(name, str) for name in extra_fields):
+            raise TypeError(f"MCMC: extra_fields must hold strings, found {extra_fields!r}")
+        if self._jit_model_args:
+            _check_arrays(args, kwargs)
+        own = self.sampler.sample_field
+        fields = tuple(name for name in extra_fields if not name.startswith("~") and name.split(".")[0] != own)
+        _check_chain_axis(init_params, self.num_chains, self.sampler)
+        launch = self.sampler.launch(
+            args,
+            kwargs,
+            fields=fields,
+            init_params=init_params,
+            num_chains=self.num_chains,
+            num_warmup=num_warmup,
+            cache=self._cache,
+        )
+        return launch, fields
+
+    def _prepare(self, launch: Launch, keys: Key) -> None:
+        """Have the compiler work on all programs at a time, while the later ones are traced."""
+        carry = launch.prepare(keys)
+        if carry is None or callable(self.chain_method):
+            return
+        row = jax.eval_shape(launch.process.read, carry)[launch.sample_field]
+        process: Any = launch.process
+        if self._is_lockstep():
+            process = Vectorized(process)
+            carry = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((self.num_chains, *leaf.shape), leaf.dtype), carry)
+        prepare_advance(launch.programs, process, carry, launch.inputs)
+        prepare_finish(launch.programs, self._finish_name(), self._finish(launch), row, launch.inputs)
+
+    def _is_lockstep(self) -> bool:
+        return self.num_chains > 1 and self.chain_method == "vectorized" and not self.sampler.is_ensemble_kernel
+
+    def _finish(self, launch: Launch) -> Callable[[Any, PyTree], PyTree]:
+        if self.postprocess_fn is None:
+            return launch.finish
+        postprocess_fn = self.postprocess_fn
+        return lambda row, inputs: postprocess_fn(launch.unravel(row))
+
+    def _finish_name(self) -> tuple[Any, ...]:
+        return ("finish", self.postprocess_fn)
+
+    def _execute(
+        self,
+        rng_key: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        extra_fields: Sequence[str],
+        init_params: PyTree,
+        num_warmup: int,
+        num_samples: int,
+        thinning: Thinning,
+        resumed: Any,
+    ) -> None:
+        keys = self._keys(rng_key)
+        launch, fields = self._bind(args, kwargs, extra_fields, init_params, num_warmup)
+        self._launch, self._last_state, self._results = launch, None, None
+        if is_traced(keys, launch.inputs, init_params, resumed) or callable(self.chain_method):
+            carries = self._start(launch, resumed, keys)
+            rows, samples = self._run_as_one(launch, keys, carries, init_params, num_warmup + num_samples, thinning)
+            interrupted = False
+        else:
+            self._prepare(launch, keys)
+            carries = self._start(launch, resumed, keys)
+            execution = self._run_chains(launch, carries, num_warmup + num_samples, num_warmup, thinning)
+            self._carries, interrupted = execution.carries, execution.interrupted
+            rows, samples = self._gather(launch, execution, extra_fields, thinning)
+            self._report_problems(launch)
+        if thinning.step:
+            self._results = Results.of(launch, rows, samples, self.sampler.default_fields, extra_fields, interrupted)
+
+    def _start(self, launch: Launch, resumed: Any, keys: Key) -> list[PyTree]:
+        """The carries of the chains: fresh ones, or those of a public state with new keys."""
+        if resumed is None:
+            return launch.start(keys, self.num_chains)
+        carry = launch.carry_of(resumed)
+        is_one = self.num_chains == 1 or self.sampler.is_ensemble_kernel
+        carries = [carry] if is_one else unstack_carry(carry, self.num_chains)
+        if "rng_key" not in getattr(carry, "_fields", ()):
+            return carries
+        return [carry._replace(rng_key=key_of_chain(keys, jnp.int32(i))) for i, carry in enumerate(carries)]
+
+    def _run_chains(self, launch: Launch, carries: list[PyTree], total: int, num_warmup: int, thinning: Thinning) -> Execution:
+        process: Any = launch.process
+        is_batch = self._is_lockstep() or self.sampler.is_ensemble_kernel
+        if self._is_lockstep():
+            process, carries = Vectorized(process), [stack_carries(carries)]
+        monitor = self._monitor(launch, len(carries), total, num_warmup)
+        plan = Plan(
+            total=total,
+            thinning=thinning,
+            max_chunk=max(1, self.progress_rate or -(-total // 20)) if isinstance(monitor, Bars) else max(total, 1),
+            threads=self.num_chains if self.chain_method == "parallel" else 1,
+            batch_size=self.num_chains if is_batch else 0,
+        )
+        return execute(launch.programs, process, carries, launch.inputs, plan, monitor)
+
+    def _monitor(self, launch: Launch, num_bars: int, total: int, num_warmup: int) -> Monitor:
+        if not self.progress_bar or total == 0:
+            return Silent()
+
+        def describe(carry: PyTree) -> str:
+            return self.sampler.get_diagnostics_str(launch.public(carry))
+
+        return Bars(num_bars, total, num_warmup, describe, _summarize_live, launch.sample_field)
+
+    def _run_as_one(
+        self, launch: Launch, keys: Key, carries: list[PyTree], init_params: PyTree, total: int, thinning: Thinning
+    ) -> tuple[dict[str, Any], PyTree]:
+        """The run as one computation, mapped over chains by the chain method: inside other programs, and by a user's function."""
+
+        def one_chain(rng_key: Key, carry: PyTree, init_params: PyTree) -> tuple[dict[str, Any], PyTree]:
+            carry, rows = collect_all(launch.process, carry, launch.inputs, total, thinning)
+            return rows, carry
+
+        if len(carries) == 1:
+            rows, carry = one_chain(keys, jax.tree.map(jnp.asarray, carries[0]), None)
+            holds_all = self.sampler.is_ensemble_kernel
+            rows = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0) if holds_all else x[None], rows)
+            self._carries = [carry]
+        else:
+            stacked = jax.tree.map(jnp.asarray, stack_carries(carries))
+            chain_keys = jax.vmap(partial(key_of_chain, keys))(jnp.arange(self.num_chains, dtype=jnp.int32))
+            if callable(self.chain_method):
+                rows, carry = self.chain_method(one_chain)(chain_keys, stacked, init_params)
+            elif self.chain_method == "sequential":
+                rows, carry = lax.map(lambda pair: one_chain(*pair, None), (chain_keys, stacked))
+            else:
+                rows, carry = jax.vmap(lambda key, carry: one_chain(key, carry, None))(chain_keys, stacked)
+            self._carries = unstack_carry(carry, self.num_chains)
+        if not thinning.step:
+            return {}, None
+        finish = self._finish(launch)
+        return rows, jax.vmap(jax.vmap(lambda row: finish(row, launch.inputs)))(rows[launch.sample_field])
+
+    def _gather(
+        self, launch: Launch, execution: Execution, extra_fields: Sequence[str], thinning: Thinning
+    ) -> tuple[dict[str, Any], PyTree]:
+        """What was read, `(chains, draws, ...)`, and what the draws become; as many draws as every chain has."""
+        stores, own = execution.stores, launch.sample_field
+        count = min(store.count for store in stores)
+        if count == 0:
+            return {}, {}
+        kept = [name for name in stores[0].fields() if name != own or any(f.split(".")[0] == own for f in extra_fields)]
+        rows = {name: jax.tree.map(partial(_stack_rows, count), *(store.field(name) for store in stores)) for name in kept}
+        first = stores[0].first(own)
+        row = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), first)
+        name = self._finish_name()
+        shape, batch = prepare_finish(launch.programs, name, self._finish(launch), row, launch.inputs)
+        return rows, finish_rows(launch.programs.get((name, batch)), stores, own, count, shape, batch, launch.inputs)
+
+    def _report_problems(self, launch: Launch) -> None:
+        self._problems = launch.problems(self._carries)
+        for problem in self._problems:
+            warnings.warn(f"MCMC: an energy was not a number during sampling: {problem}", stacklevel=find_stack_level())
+
+    # What users read
+
+    def _need_results(self) -> Results:
+        if self._results is None:
+            raise ValueError("MCMC: there are no samples yet; call `run` first")
+        return self._results
+
+    def get_samples(self, group_by_chain: bool = False) -> PyTree:
+        """The draws: constrained values of the latent sites, and deterministic sites.
+
+        Args:
+            group_by_chain: leaves are `(num_chains, n, ...)` instead of `(num_chains * n, ...)`, one chain after another.
+
+        Raises:
+            ValueError: before `run`.
+        """
+        results = self._need_results()
+        return results.get(results.samples, group_by_chain)
+
+    def get_extra_fields(self, group_by_chain: bool = False) -> dict[str, PyTree]:
+        """The collected fields of the state, among them the kernel's default fields such as `diverging`.
+
+        Args:
+            group_by_chain: as in `get_samples`.
+
+        Raises:
+            ValueError: before `run`.
+        """
+        results = self._need_results()
+        return results.get(results.extra(), group_by_chain)
+
+    @property
+    def last_state(self) -> Any:
+        """The state after the last iteration, with a leading chain axis for several chains; None before a run."""
+        if self._last_state is None and self._launch is not None and self._carries:
+            carry = self._carries[0] if len(self._carries) == 1 else stack_carries(self._carries)
+            self._last_state = jax.tree.map(jnp.asarray, self._launch.public(carry))
+        return self._last_state
+
+    def print_summary(self, prob: float = 0.9, exclude_deterministic: bool = True) -> None:
+        """Print the table of `ppl.diagnostics.summary`, and below it in words what is wrong with the run, and what to do.
+
+        Args:
+            prob: mass of the intervals.
+            exclude_deterministic: leave out deterministic sites.
+        """
+        results = self._need_results()
+        samples = results.without_deterministic() if exclude_deterministic else results.samples
+        if jax.tree.leaves(samples):
+            print_summary(samples, prob=prob)
+        for line in self.sampler.get_advice(results.fields):
+            print(line)
+        for problem in self._problems:
+            print(f"An energy was not a number: {problem}")
+        if results.interrupted:
+            wanted = self.num_samples // self.thinning
+            print(f"The run was interrupted: the summary is of the first {results.count} of {wanted} draws of each chain.")
+
+    def transfer_states_to_host(self) -> None:
+        """Keep the draws as NumPy arrays in host memory."""
+        if self._results is not None:
+            self._results.keep_on_host()
+
+
+def _stack_rows(count: int, *chains: np.ndarray) -> np.ndarray:
+    return np.stack([rows[:count] for rows in chains])
+
+
+def _summarize_live(positions: np.ndarray) -> str:
+    live = live_diagnostics(positions)
+    return f"worst R-hat {live.r_hat:.3f}, smallest ESS {live.n_eff:.0f}"
+
+
+def _check_arrays(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    for leaf in jax.tree.leaves((args, kwargs)):
+        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | float | int):
+            raise TypeError(f"MCMC: jit_model_args=True takes arrays and pytrees of arrays, found {leaf!r}")
+
+
+def _check_chain_axis(init_params: PyTree, num_chains: int, kernel: MCMCKernel) -> None:
+    """A kernel without sites takes start values with a leading chain axis."""
+    if init_params is None or num_chains == 1 or isinstance(init_params, dict):
+        return
+    for leaf in jax.tree.leaves(init_params):
+        if np.ndim(leaf) == 0 or np.shape(leaf)[0] != num_chains:
+            raise ValueError(
+                f"init_params: for num_chains={num_chains} every leaf needs a leading axis of {num_chains}, found shape "
+                f"{np.shape(leaf)}"
+            )

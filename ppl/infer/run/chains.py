@@ -1,0 +1,170 @@
+"""Chains, advanced chunk by chunk: one after another, or each in a thread of its own, on the same compiled program.
+
+Between two chunks Python has the chain in hand: it stores draws, reports progress, and stops when asked. Chunks change nothing
+about the draws.
+"""
+
+import contextvars
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from ppl._typing import PyTree
+from ppl.infer.run.collect import Thinning, kept_between
+from ppl.infer.run.store import Store
+
+__all__ = ["ChainRun", "Monitor", "run_chains"]
+
+FIRST_CHUNK = 100
+SECONDS_PER_CHUNK = 0.2  # how long Ctrl-C may have to wait
+
+Reports = queue.SimpleQueue[tuple[int, int, Any]]
+Advance = Callable[[PyTree, PyTree, np.ndarray], tuple[PyTree, dict[str, Any]]]
+
+
+class Monitor(Protocol):
+    """Told about progress, in the thread that waits for the chains."""
+
+    def update(self, chain: int, done: int, rows: dict[str, np.ndarray], carry: PyTree) -> None:
+        """Chain `chain` has done so many iterations; the rows of the last chunk, and where it is."""
+
+    def close(self) -> None:
+        """The run is over."""
+
+
+@dataclass
+class ChainRun:
+    """One process (a chain, or a batch of them in lockstep) on its way.
+
+    Attributes:
+        advance: the compiled program.
+        carry: where the chain is.
+        inputs: arrays that all chains share.
+        total: iterations to do.
+        thinning: which of them to keep.
+        num_rows: what a buffer holds.
+        max_chunk: iterations at most between two reports.
+        stores: what has been kept: of the chain, or of each chain of a batch.
+        is_batch: whether rows have a chain axis, behind that of the draws.
+        done: iterations done.
+    """
+
+    advance: Advance
+    carry: PyTree
+    inputs: PyTree
+    total: int
+    thinning: Thinning
+    num_rows: int
+    max_chunk: int
+    stores: list[Store]
+    is_batch: bool
+    done: int = 0
+
+    def next_chunk(self, seconds_per_iteration: float | None) -> int:
+        """How many iterations to do next: what takes a moment, and fits into the buffer."""
+        if seconds_per_iteration is None:
+            wanted = FIRST_CHUNK
+        else:
+            wanted = int(SECONDS_PER_CHUNK / max(seconds_per_iteration, 1e-7)) + 1
+        if self.thinning.step:
+            wanted = min(wanted, self.num_rows * self.thinning.step)
+        return min(wanted, self.max_chunk, self.total - self.done)
+
+    def advance_by(self, count: int) -> dict[str, np.ndarray]:
+        """Do `count` iterations, store what is to be kept, and return the rows: the kept ones, or else the last iteration."""
+        begin, end = self.done, self.done + count
+        span = np.array([begin, end, self.thinning.first, self.thinning.step], np.int32)
+        self.carry, buffers = self.advance(self.carry, self.inputs, span)
+        rows = jax.tree.map(np.asarray, buffers)
+        kept = kept_between(begin, end, self.thinning)
+        for i, store in enumerate(self.stores):
+            store.append(jax.tree.map(itemgetter((slice(None), i)), rows) if self.is_batch else rows, kept)
+        self.done = end
+        return jax.tree.map(itemgetter(slice(max(kept, 1))), rows)
+
+    def run(self, report: Callable[[dict[str, np.ndarray], PyTree], None], stopped: threading.Event) -> None:
+        """Advance to the end, or until stopped."""
+        pace: float | None = None
+        while self.done < self.total and not stopped.is_set():
+            count = self.next_chunk(pace)
+            began = time.perf_counter()
+            rows = self.advance_by(count)
+            pace = (time.perf_counter() - began) / count
+            report(rows, self.carry)
+
+
+def run_chains(chains: Sequence[ChainRun], *, threads: int, monitor: Monitor) -> bool:
+    """Run chains in so many threads, and wait.
+
+    Returns:
+        Whether Ctrl-C (`KeyboardInterrupt`) stopped them; each chain then has what it had drawn.
+
+    Raises:
+        Exception: what a chain raised, after the others have stopped.
+    """
+    reports: Reports = queue.SimpleQueue()
+    stopped = threading.Event()
+    waiting = queue.SimpleQueue[int]()
+    for number in range(len(chains)):
+        waiting.put(number)
+
+    def work() -> None:
+        while True:
+            try:
+                number = waiting.get_nowait()
+            except queue.Empty:
+                return
+            _run_and_report(number, chains[number], reports, stopped)
+
+    workers = [
+        threading.Thread(target=contextvars.copy_context().run, args=(work,), name=f"ppl-chain-{i}", daemon=True)
+        for i in range(min(threads, len(chains)))
+    ]
+    for worker in workers:
+        worker.start()
+    try:
+        return _wait(len(chains), reports, stopped, monitor)
+    finally:
+        stopped.set()
+        for worker in workers:
+            worker.join()
+        monitor.close()
+
+
+def _run_and_report(number: int, chain: ChainRun, reports: Reports, stopped: threading.Event) -> None:
+    """Run a chain; its last report is None, or what it raised."""
+    last: BaseException | None = None
+    try:
+        chain.run(lambda rows, carry: reports.put((number, chain.done, (rows, carry))), stopped)
+    except BaseException as error:
+        stopped.set()
+        last = error
+    reports.put((number, chain.done, last))
+
+
+def _wait(num_chains: int, reports: Reports, stopped: threading.Event, monitor: Monitor) -> bool:
+    """Pass on reports until every chain has ended."""
+    running, interrupted, failure = num_chains, False, None
+    while running:
+        try:
+            number, done, report = reports.get()
+            if report is None or isinstance(report, BaseException):
+                running -= 1
+                failure = failure or report
+            else:
+                monitor.update(number, done, *report)
+        except KeyboardInterrupt:
+            if interrupted:
+                raise
+            interrupted = True
+            stopped.set()
+    if failure is not None:
+        raise failure
+    return interrupted

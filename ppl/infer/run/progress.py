@@ -1,0 +1,94 @@
+"""Progress bars: a line for each chain, and one for the whole, drawn between chunks. Nothing is compiled for them."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from ppl._typing import PyTree
+
+__all__ = ["Bars", "Silent"]
+
+SECONDS_BETWEEN_SUMMARIES = 1.0
+
+
+class Silent:
+    """No bar."""
+
+    def update(self, chain: int, done: int, rows: dict[str, np.ndarray], carry: PyTree) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class Bars:
+    """A bar for each chain and, for several, a line about the whole.
+
+    Args:
+        num_chains: number of bars.
+        total: iterations of each chain.
+        num_warmup: how many of them, in front, are warm-up.
+        describe: what to say of a chain, from its carry.
+        summarize: what to say of the whole, from the latest positions `(chains, draws, d)`; may return "".
+        field: the field that holds positions.
+    """
+
+    def __init__(
+        self,
+        num_chains: int,
+        total: int,
+        num_warmup: int,
+        describe: Callable[[PyTree], str],
+        summarize: Callable[[np.ndarray], str],
+        field: str,
+    ) -> None:
+        self.num_warmup = num_warmup
+        self.describe = describe
+        self.summarize = summarize
+        self.field = field
+        self.divergences = [0] * num_chains
+        self.recent: list[list[np.ndarray]] = [[] for _ in range(num_chains)]
+        self.last_summary = time.monotonic()
+        names = [f"chain {i + 1}" for i in range(num_chains)] if num_chains > 1 else [""]
+        self.names = names
+        self.bars = [tqdm(total=total, position=i, leave=True, desc=self._title(i, 0), mininterval=0.1) for i in range(num_chains)]
+        self.whole = tqdm(total=0, position=num_chains, leave=True, bar_format="{desc}")
+
+    def _title(self, chain: int, done: int) -> str:
+        phase = "warmup" if done < self.num_warmup else "sample"
+        return f"{self.names[chain]} {phase}".strip()
+
+    def update(self, chain: int, done: int, rows: dict[str, np.ndarray], carry: PyTree) -> None:
+        """Move the bar of a chain, and from time to time the line about the whole."""
+        bar = self.bars[chain]
+        bar.set_description_str(self._title(chain, done), refresh=False)
+        text = self.describe(carry)
+        is_sampling = done > self.num_warmup
+        if is_sampling and "diverging" in rows:
+            self.divergences[chain] += int(np.sum(rows["diverging"]))
+        if self.divergences[chain]:
+            text += f", {self.divergences[chain]} divergences"
+        bar.set_postfix_str(text, refresh=False)
+        bar.update(done - bar.n)
+        if is_sampling and self.field in rows:
+            self.recent[chain].append(rows[self.field])
+            self._summarize()
+
+    def _summarize(self, force: bool = False) -> None:
+        now = time.monotonic()
+        if not force and now - self.last_summary < SECONDS_BETWEEN_SUMMARIES:
+            return
+        self.last_summary = now
+        draws = [np.concatenate(rows) for rows in self.recent if rows]
+        count = min((len(rows) for rows in draws), default=0)
+        if len(draws) == len(self.recent) and count >= 4:
+            self.whole.set_description_str(self.summarize(np.stack([rows[:count] for rows in draws])))
+
+    def close(self) -> None:
+        """Draw everything a last time."""
+        self._summarize(force=True)
+        for bar in self.bars:
+            bar.close()
+        self.whole.close()

@@ -1,0 +1,137 @@
+"""The target of sampling: the posterior of a bound model's latent sites as a function of a flat, unconstrained position."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from ppl import handlers
+from ppl._typing import Array, Message, Trace
+from ppl.distributions import biject_to
+from ppl.infer.target.gradient import value_and_gradient
+from ppl.infer.target.layout import Layout
+from ppl.infer.target.model import BoundModel
+from ppl.stack import Messenger
+from ppl.trace import deterministic_sites, latent_sites, log_density
+
+__all__ = ["Target", "Unconstrain", "bound_trace"]
+
+
+class Unconstrain(Messenger):
+    """Gives latent sites the images of unconstrained values under the bijections to their supports, and keeps the log Jacobians."""
+
+    def __init__(self, values: Mapping[str, Array]) -> None:
+        self.values = values
+        self.log_jacobians: list[Array] = []
+        super().__init__()
+
+    def process_message(self, msg: Message) -> None:
+        """Map the value of a latent site."""
+        if msg["type"] == "control_flow" and self.values:
+            raise NotImplementedError(
+                f"sites {sorted(self.values)} have supports that depend on other sites or on data, and the model has scan or cond; "
+                "use supports with fixed bounds there, or transform a site with a fixed support by hand"
+            )
+        if msg["type"] != "sample" or msg["is_observed"] or msg["name"] not in self.values:
+            return
+        unconstrained = self.values[msg["name"]]
+        transform = biject_to(msg["fn"].support)
+        msg["value"] = transform(unconstrained)
+        self.log_jacobians.append(transform.log_abs_det_jacobian(unconstrained, msg["value"]))
+
+
+def _total(terms: list[Array]) -> Array | float:
+    """The sum over all entries of all terms."""
+    total: Array | float = 0.0
+    for term in terms:
+        total = total + (lax.reduce_sum(term, tuple(range(term.ndim))) if jnp.ndim(term) else term)
+    return total
+
+
+def bound_trace(
+    model: BoundModel, arrays: tuple[Any, ...], unconstrained: Mapping[str, Array], given: Mapping[str, Any]
+) -> tuple[Trace, Array | float]:
+    """The trace of a model with unconstrained values of its latent sites, and the sum of the log Jacobians.
+
+    Values in `given` are constrained, and have no Jacobian.
+    """
+    values: dict[str, Any] = dict(given)
+    moving: dict[str, Array] = {}
+    log_jacobians: list[Array] = []
+    for site in model.facts.latents:
+        if site.name not in unconstrained:
+            continue
+        z = unconstrained[site.name]
+        if site.transform is None:
+            moving[site.name] = z
+            continue
+        values[site.name] = site.transform(z)
+        log_jacobians.append(site.transform.log_abs_det_jacobian(z, values[site.name]))
+    if not moving:
+        return model.trace(arrays, handlers.substitute(data=values)), _total(log_jacobians)
+    unconstrain = Unconstrain(moving)
+    sites = model.trace(arrays, handlers.substitute(data=values), unconstrain)  # type: ignore[arg-type]
+    return sites, _total(log_jacobians + unconstrain.log_jacobians)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Target:
+    """The unnormalised posterior of the sites in `layout`, everything else fixed.
+
+    A pytree: other data, or other values of the given sites, are the same target with other arrays.
+
+    Attributes:
+        arrays: the model's array arguments.
+        fixed: constrained values of sites that are not in the layout.
+        model: the bound model.
+        layout: the sites of the position.
+        forward_mode: whether the gradient is made of directional derivatives (works through loops that reverse mode refuses).
+    """
+
+    arrays: tuple[Any, ...]
+    fixed: dict[str, Array]
+    model: BoundModel = field(metadata={"static": True})
+    layout: Layout = field(metadata={"static": True})
+    forward_mode: bool = field(default=False, metadata={"static": True})
+
+    def __call__(self, position: Array) -> Array:
+        """The potential energy: minus the log density on the unconstrained space, a scalar."""
+        sites, log_jacobian = bound_trace(self.model, self.arrays, self.layout.unravel(position), self.fixed)
+        return jnp.asarray(-(log_density(sites) + log_jacobian), self.layout.dtype)
+
+    def value_and_gradient(self, position: Array) -> tuple[Array, Array]:
+        """The potential energy and its gradient `(d,)`."""
+        return value_and_gradient(self, position)
+
+    def constrain(self, position: Array, *, deterministic: bool = True) -> dict[str, Array]:
+        """The values of the latent sites at a position, and of the deterministic ones."""
+        facts = self.model.facts
+        names = set(self.layout.names)
+        unconstrained = self.layout.unravel(position)
+        if (not deterministic or not facts.deterministics) and all(site.transform is not None for site in facts.latents):
+            return {s.name: s.transform(unconstrained[s.name]) for s in facts.latents if s.name in names}  # type: ignore[misc]
+        sites, _ = bound_trace(self.model, self.arrays, unconstrained, self.fixed)
+        kept = latent_sites(sites) | (deterministic_sites(sites) if deterministic else {})
+        return {name: jnp.asarray(sites[name]["value"]) for name in sites if name in kept}
+
+    def unconstrain(self, values: Mapping[str, Array]) -> Array:
+        """The position of constrained values of the sites in the layout."""
+        return self.unconstrain_trace(self.model.trace(self.arrays, handlers.substitute(data={**self.fixed, **values})))
+
+    def unconstrain_trace(self, sites: Trace) -> Array:
+        """The position of the values in a trace."""
+        inverse = {}
+        for name in self.layout.names:
+            inverse[name] = biject_to(sites[name]["fn"].support).inv(sites[name]["value"])
+        return self.layout.ravel(inverse)
+
+    def given(self, values: Mapping[str, Array]) -> "Target":
+        """The target with these sites fixed at constrained values; they leave the layout."""
+        shapes = {slot.name: slot.shape for slot in self.layout.slots if slot.name not in values}
+        order = [name for name in self.layout.names if name not in values]
+        layout = Layout.of(shapes, self.layout.dtype, order)
+        return replace(self, fixed={**self.fixed, **values}, layout=layout)

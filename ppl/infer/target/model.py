@@ -1,0 +1,289 @@
+"""A model bound to arguments: what an abstract run tells about its sites, without a single number being computed.
+
+Arrays among the arguments stay arguments: of the same shape and type, other ones need no new trace and no new compilation.
+Everything else (numbers, strings, None) is fixed. A model that needs numbers where a trace has none (it branches on data, or takes
+a size from them) gets its arrays fixed too.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ppl import handlers
+from ppl._typing import Array, Message, PyTree, Shape, Trace
+from ppl.distributions import Delta, biject_to, constraints
+from ppl.distributions.transforms import IdentityTransform, Transform
+from ppl.trace import check_plates, check_value, deterministic_sites, latent_sites, observed_sites, subsampled_plates
+from ppl.util import describe, find_stack_level
+
+__all__ = ["Arguments", "BoundModel", "LatentSite", "ModelCall", "bind"]
+
+_NEEDS_NUMBERS = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.NonConcreteBooleanIndexError,
+)
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array | np.ndarray | np.generic) and not (isinstance(leaf, np.ndarray) and leaf.dtype.kind in "OUS")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The arguments of a model without the arrays among them, which go into compiled programs; the rest is part of those."""
+
+    static: tuple[Any, ...]
+    is_array: tuple[bool, ...]
+    structure: Any
+
+    @staticmethod
+    def split(args: tuple[Any, ...], kwargs: Mapping[str, Any], baked: bool = False) -> "tuple[Arguments, tuple[Any, ...]]":
+        """Positional and keyword arguments without their arrays, and the arrays; with `baked` no array counts as one."""
+        leaves, structure = jax.tree.flatten((args, dict(kwargs)))
+        is_array = tuple(not baked and _is_array(leaf) for leaf in leaves)
+        static = tuple(leaf for leaf, dynamic in zip(leaves, is_array) if not dynamic)
+        arrays = tuple(leaf for leaf, dynamic in zip(leaves, is_array) if dynamic)
+        return Arguments(static=static, is_array=is_array, structure=structure), arrays
+
+    def join(self, arrays: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Positional and keyword arguments with these arrays."""
+        dynamic, static = iter(arrays), iter(self.static)
+        return jax.tree.unflatten(self.structure, [next(dynamic) if is_array else next(static) for is_array in self.is_array])
+
+    def signature(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Equal for arguments that the same compiled program serves."""
+        shapes = tuple((np.shape(array), str(jax.dtypes.canonicalize_dtype(array.dtype))) for array in arrays)
+        return self.structure, self.is_array, tuple(_StaticLeaf(leaf) for leaf in self.static), shapes
+
+
+class _StaticLeaf:
+    """Compares a fixed argument by type and value; by identity where values cannot be compared."""
+
+    def __init__(self, leaf: Any) -> None:
+        self.leaf = leaf
+
+    def __hash__(self) -> int:
+        try:
+            return hash((type(self.leaf), self.leaf))
+        except TypeError:
+            return id(self.leaf)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _StaticLeaf) or type(self.leaf) is not type(other.leaf):
+            return False
+        if self.leaf is other.leaf:
+            return True
+        return not isinstance(self.leaf, jax.Array | np.ndarray) and bool(self.leaf == other.leaf)
+
+
+@dataclass(frozen=True)
+class ModelCall:
+    """A model with its fixed arguments: a function of the array arguments."""
+
+    model: Callable[..., Any]
+    arguments: Arguments
+
+    def __call__(self, arrays: tuple[Any, ...]) -> Any:
+        """Run the model."""
+        args, kwargs = self.arguments.join(arrays)
+        return self.model(*args, **kwargs)
+
+
+@dataclass(frozen=True)
+class LatentSite:
+    """A latent site: constrained and unconstrained shapes, and the bijection; None where that depends on other sites or on data."""
+
+    name: str
+    shape: Shape
+    unconstrained_shape: Shape
+    transform: Transform | None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What an abstract run tells.
+
+    Attributes:
+        latents: the latent sites.
+        deterministics: shapes of the deterministic sites.
+        observed: names of the observed sites.
+        dims: for each latent and deterministic site, the plates of its dimensions, and None where there is none.
+        plate_sizes: the number of indices of each plate.
+        dtype: of the unconstrained position.
+    """
+
+    latents: tuple[LatentSite, ...]
+    deterministics: dict[str, Shape]
+    observed: tuple[str, ...]
+    dims: dict[str, tuple[str | None, ...]]
+    plate_sizes: dict[str, int]
+    dtype: Any
+
+
+@dataclass(frozen=True, eq=False)
+class BoundModel:
+    """A model bound to the shapes of its arguments. Compared by identity: it is the static part of a target."""
+
+    call: ModelCall
+    facts: Facts
+    baked: bool = field(default=False)
+
+    def trace(self, arrays: tuple[Any, ...], *around: handlers.substitute) -> Trace:
+        """Run the model inside these handlers, the last one innermost, and record its sites."""
+        with handlers.trace() as sites, handlers.seed(rng_seed=0):
+            _run_inside(self.call, arrays, around)
+        return sites
+
+
+def _run_inside(call: ModelCall, arrays: tuple[Any, ...], around: tuple[Any, ...]) -> None:
+    if not around:
+        call(arrays)
+        return
+    with around[0]:
+        _run_inside(call, arrays, around[1:])
+
+
+def bind(model: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[BoundModel, tuple[Any, ...]]:
+    """Run the model abstractly and bind it to its arguments.
+
+    Returns:
+        The bound model, and the arrays among the arguments: what its programs are to be called with.
+
+    Raises:
+        ValueError: if a latent site cannot be sampled by a gradient method; whatever the model raises.
+    """
+    arguments, arrays = Arguments.split(args, kwargs)
+    call = ModelCall(model, arguments)
+    try:
+        return BoundModel(call, _facts(call, arrays)), arrays
+    except _NEEDS_NUMBERS:
+        if not arrays:
+            raise
+    call = ModelCall(model, Arguments.split(args, kwargs, baked=True)[0])
+    return BoundModel(call, _facts(call, ()), baked=True), ()
+
+
+def _placeholder(site: Message) -> Array | None:
+    """A value of the right shape and type for a latent site, whatever number it is."""
+    if site["type"] != "sample" or site["is_observed"]:
+        return None
+    fn = site["fn"]
+    return jnp.zeros(fn.shape(site["kwargs"]["sample_shape"]), int if fn.support.is_discrete else float)
+
+
+def _facts(call: ModelCall, arrays: tuple[Any, ...]) -> Facts:
+    found: list[Facts] = []
+
+    def run(arrays: tuple[Any, ...]) -> None:
+        with handlers.trace() as sites, handlers.seed(rng_seed=0), handlers.substitute(substitute_fn=_placeholder):
+            call(arrays)
+        found.append(_read_facts(sites))
+
+    jax.eval_shape(run, arrays)
+    return found[0]
+
+
+def _read_facts(sites: Trace) -> Facts:
+    latents = latent_sites(sites)
+    _check_sites(sites, latents)
+    deterministics = deterministic_sites(sites)
+    return Facts(
+        latents=tuple(_latent(name, site) for name, site in latents.items()),
+        deterministics={name: np.shape(site["value"]) for name, site in deterministics.items()},
+        observed=tuple(observed_sites(sites)),
+        dims={name: _dims(site) for name, site in (latents | deterministics).items()},
+        plate_sizes={name: np.shape(site["value"])[0] for name, site in sites.items() if site["type"] == "plate"},
+        dtype=jnp.result_type(float),
+    )
+
+
+def _dims(site: Message) -> tuple[str | None, ...]:
+    """The plate of each dimension of the value."""
+    rank = np.ndim(site["value"])
+    event_dim = site["fn"].event_dim if site["type"] == "sample" else 0
+    dims: list[str | None] = [None] * rank
+    for frame in site["cond_indep_stack"]:
+        position = rank - event_dim + frame.dim
+        if 0 <= position < rank and np.shape(site["value"])[position] == frame.size:
+            dims[position] = frame.name
+    return tuple(dims)
+
+
+def _check_sites(sites: Trace, latents: Trace) -> None:
+    for site in sites.values():
+        if site["type"] == "sample":
+            check_value(site)
+    subsampled = subsampled_plates(sites)
+    if subsampled:
+        name, site = next(iter(subsampled.items()))
+        raise ValueError(
+            f"plate {name!r} uses {np.shape(site['value'])[0]} of its {site['args'][0]} elements; HMC and NUTS cannot subsample, "
+            "since they need the density of all data: drop subsample_size, or use SVI or HMCECS"
+        )
+    check_plates(sites)
+    for name, site in latents.items():
+        _check_support(name, site)
+
+
+def _check_support(name: str, site: Message) -> None:
+    """Refuse latent sites that gradient methods cannot sample; warn where they sample badly."""
+    fn = site["fn"]
+    base = fn
+    while hasattr(base, "base_dist") and not isinstance(base, Delta):
+        base = base.base_dist
+    if isinstance(base, Delta):
+        raise ValueError(
+            f"site {name!r} is latent and has a delta distribution, which has no density to sample from; "
+            "use ppl.deterministic for a value that follows from others"
+        )
+    support = fn.support
+    if support.is_discrete:
+        raise ValueError(
+            f"site {name!r} ~ {type(fn).__name__} is latent and discrete: a gradient-based kernel cannot handle discrete latent "
+            "sites; observe it, or sum it out (a mixture: MixtureSameFamily or MixtureGeneral)"
+        )
+    kind = support
+    while isinstance(kind, constraints._IndependentConstraint):
+        kind = kind.base_constraint
+    if kind is constraints.sphere:
+        raise ValueError(
+            f"site {name!r} lies on a sphere, which no bijection from the reals covers: use "
+            f"handlers.reparam(config={{{name!r}: ProjectedNormalReparam()}})"
+        )
+    if kind is constraints.circular:
+        warnings.warn(
+            f"site {name!r} has circular support: chains cannot cross its ends at -pi and pi; consider "
+            f"handlers.reparam(config={{{name!r}: CircularReparam()}})",
+            stacklevel=find_stack_level(),
+        )
+
+
+def _latent(name: str, site: Message) -> LatentSite:
+    support = site["fn"].support
+    try:
+        transform = biject_to(support)
+    except NotImplementedError as error:
+        raise ValueError(
+            f"site {name!r} has support {describe(support)}, for which no bijection from the reals is registered"
+        ) from error
+    shape = np.shape(site["value"])
+    leaves: PyTree = jax.tree.leaves((support, transform))
+    is_fixed = not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+    return LatentSite(
+        name=name,
+        shape=shape,
+        unconstrained_shape=tuple(transform.inverse_shape(shape)),
+        transform=transform if is_fixed else None,
+    )
+
+
+def is_identity(transform: Transform) -> bool:
+    """Whether a transform changes nothing."""
+    return isinstance(transform, IdentityTransform)

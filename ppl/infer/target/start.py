@@ -1,0 +1,67 @@
+"""Start values: a position whose potential energy and gradient are finite."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import lax, random
+
+from ppl import handlers
+from ppl._typing import Array, Key, Message
+from ppl.infer.target.density import Target
+from ppl.infer.target.gradient import GradientTarget
+
+__all__ = ["MAX_TRIES", "Start", "Strategy", "find_start", "propose_start"]
+
+MAX_TRIES = 100
+
+Strategy = Callable[[Message], Any]
+
+
+class Start(NamedTuple):
+    """A position `(d,)`, its potential energy, its gradient `(d,)`, and whether both are finite."""
+
+    position: Array
+    potential_energy: Array
+    gradient: Array
+    is_valid: Array
+
+
+def propose_start(key: Key, target: Target, strategy: Strategy) -> Array:
+    """A position by the strategy `site -> constrained value`."""
+    with handlers.trace() as sites, handlers.substitute(data=target.fixed), handlers.substitute(substitute_fn=strategy):
+        with handlers.seed(rng_seed=key):
+            target.model.call(target.arrays)
+    return target.unconstrain_trace(sites)
+
+
+def evaluate_start(position: Array, target: GradientTarget, validate_grad: bool = True) -> Start:
+    """The start at a position."""
+    potential_energy, gradient = target.value_and_gradient(position)
+    is_valid = lax.is_finite(potential_energy)
+    if validate_grad:
+        is_valid = is_valid & jnp.all(lax.is_finite(gradient))
+    return Start(position, potential_energy, gradient, is_valid)
+
+
+def find_start(
+    key: Key,
+    propose: Callable[[Key], Array],
+    target: GradientTarget,
+    validate_grad: bool = True,
+) -> Start:
+    """Propose until potential energy and gradient are finite, at most `MAX_TRIES` times; the last try, and whether it is good."""
+
+    def attempt(carry: tuple[Array, Start]) -> tuple[Array, Start]:
+        tries, _ = carry
+        position = propose(random.fold_in(key, tries))
+        return tries + 1, evaluate_start(position, target, validate_grad)
+
+    def unsuccessful(carry: tuple[Array, Start]) -> Array:
+        tries, start = carry
+        return ~start.is_valid & (tries < MAX_TRIES)
+
+    layout = target.layout
+    nothing = jnp.zeros(layout.dimension, layout.dtype)
+    none_yet = Start(nothing, jnp.zeros((), layout.dtype), nothing, jnp.zeros((), bool))
+    return lax.while_loop(unsuccessful, attempt, (jnp.zeros((), jnp.int32), none_yet))[1]
