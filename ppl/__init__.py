@@ -1,6 +1,6 @@
 """Probabilistic programming with effect handlers for JAX."""
 
-from ppl import distributions, handlers, primitives, util
+from ppl import diagnostics, distributions, handlers, ops, primitives, util
 from ppl._settings import enable_x64, set_host_device_count, set_platform
 from ppl.distributions.distribution import enable_validation, validation_enabled
 from ppl.primitives import (
@@ -22,6 +22,7 @@ __version__ = "0.1.0"
 __all__ = [
     "__version__",
     "deterministic",
+    "diagnostics",
     "distributions",
     "enable_validation",
     "enable_x64",
@@ -30,6 +31,7 @@ __all__ = [
     "handlers",
     "module",
     "mutable",
+    "ops",
     "param",
     "plate",
     "plate_stack",

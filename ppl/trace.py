@@ -8,6 +8,7 @@ import numpy as np
 from jax import lax
 
 from ppl._typing import Array, Message, Shape, Trace
+from ppl.distributions.util import promote_shapes
 from ppl.stack import CondIndepStackFrame, describe_plates
 from ppl.util import find_stack_level
 
@@ -175,7 +176,11 @@ def site_log_prob(site: Message) -> Array:
     fn, intermediates, scale = site["fn"], site["intermediates"], site["scale"]
     log_prob = fn.log_prob(site["value"], intermediates) if intermediates else fn.log_prob(site["value"])
     check_log_prob(site, np.shape(log_prob))
-    return log_prob if scale is None else scale * log_prob
+    if scale is None:
+        return log_prob
+    if not isinstance(scale, int | float):
+        scale, log_prob = promote_shapes(scale.astype(log_prob.dtype), log_prob)
+    return scale * log_prob
 
 
 def check_log_prob(site: Message, shape: Shape) -> None:

@@ -270,14 +270,15 @@ def format_shapes(
         >>> def model():
         ...     with primitives.plate("school", 3):
         ...         primitives.sample("effect", dist.Normal(np.zeros(2), 1.0).to_event(1))
-        >>> print(format_shapes(handlers.trace(handlers.seed(model, 0)).get_trace()))
+        >>> table = format_shapes(handlers.trace(handlers.seed(model, 0)).get_trace())
+        >>> print("\\n".join(line.rstrip() for line in table.split("\\n")))
         Trace Shapes:
          Param Sites:
         Sample Sites:
          school plate 3 |
           effect dist 3 | 2
                 value 3 | 2
-    """  # noqa: W291
+    """
     shown = _upto(trace, last_site)
     params: list[tuple[list[str], list[str], list[str]]]
     params = [([name], _shape_cells(site["value"]), []) for name, site in shown if site["type"] == "param"]

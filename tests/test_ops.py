@@ -11,6 +11,8 @@ from ppl.ops.provenance import eval_provenance
 from ppl.ops.pytree import PytreeTrace
 from ppl.primitives import deterministic
 
+FLOAT = jnp.result_type(float)
+
 X = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
 I, J = np.array([0, 1, 1]), np.array([[2], [0]])  # noqa: E741
 
@@ -76,7 +78,7 @@ def looped(x, y, z):
     ],
 )
 def test_provenance_follows_programs(fn, expected):
-    assert eval_provenance(fn, x=1.0, y=jax.ShapeDtypeStruct((), jnp.float32), z=3.0) == expected
+    assert eval_provenance(fn, x=1.0, y=jax.ShapeDtypeStruct((), FLOAT), z=3.0) == expected
 
 
 def model(scale=1.0):

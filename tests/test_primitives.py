@@ -13,6 +13,8 @@ from ppl import distributions as dist
 from ppl import handlers
 from ppl.distributions import constraints
 
+FLOAT = jnp.result_type(float)
+
 N = dist.Normal(0.0, 1.0)
 
 
@@ -105,10 +107,10 @@ def test_explicit_key_wins_over_seed():
 @pytest.mark.parametrize("event", [False, True])
 def test_obs_mask_interleaves_observed_and_latent_values(event):
     mask = np.array([True, False, True])
-    obs = np.array([1.0, np.nan, 3.0], np.float32)
+    obs = np.array([1.0, np.nan, 3.0], FLOAT)
     fn = N
     if event:
-        fn, obs = dist.Normal(np.zeros(2, np.float32), 1.0).to_event(1), np.stack([obs, obs], -1)
+        fn, obs = dist.Normal(np.zeros(2, FLOAT), 1.0).to_event(1), np.stack([obs, obs], -1)
 
     def model():
         with ppl.plate("n", 3):
@@ -135,7 +137,7 @@ def test_obs_mask_without_obs_is_a_latent_site():
 def test_factor_is_an_auxiliary_observed_site():
     def model():
         with ppl.plate("n", 3), handlers.scale(scale=2.0):
-            ppl.factor("f", np.arange(3.0, dtype=np.float32))
+            ppl.factor("f", np.arange(3.0, dtype=FLOAT))
 
     site = run(model)["f"]
     assert site["is_observed"]
@@ -188,7 +190,7 @@ def test_module_registers_its_parameters():
         return (*input_shape[:-1], 2), random.normal(key, (input_shape[-1], 2))
 
     def model(shape=None):
-        return ppl.module("net", (init, lambda w, x: x @ w), shape)(jnp.ones((1, 3)))
+        return ppl.module("net", (init, lambda w, x: x @ w), shape)(jnp.ones((1, 3)))[0]
 
     tr = run(model, (3,))
     assert tr["net$params"]["type"] == "param"

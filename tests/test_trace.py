@@ -9,6 +9,8 @@ from ppl import handlers, plate, sample
 from ppl import trace as questions
 from ppl.distributions import constraints
 
+FLOAT = jnp.result_type(float)
+
 N = dist.Normal(0.0, 1.0)
 
 
@@ -19,7 +21,7 @@ def model(y=None):
     with plate("row", 3, dim=-2), plate("column", 8, subsample_size=2):
         z = sample("z", dist.Normal(mu, 1.0))
         with handlers.mask(mask=np.array([True, False])):
-            sample("y", dist.Normal(z, 2.0), obs=np.ones((3, 2), np.float32) if y is None else y)
+            sample("y", dist.Normal(z, 2.0), obs=np.ones((3, 2), FLOAT) if y is None else y)
     with handlers.scale(scale=0.5):
         ppl.factor("f", 3.0)
 
@@ -66,7 +68,7 @@ def test_log_density_of_nothing_is_zero():
 
 
 def test_plain_sites_cost_their_density_and_one_sum():
-    site = handlers.trace(lambda: sample("x", N, obs=np.ones(3, np.float32))).get_trace()
+    site = handlers.trace(lambda: sample("x", N, obs=np.ones(3, FLOAT))).get_trace()
     site["x"]["value"] = None
 
     def density(x):

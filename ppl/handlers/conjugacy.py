@@ -19,8 +19,8 @@ from ppl.trace import check_value
 class collapse(Messenger):
     """Integrates the Beta-distributed latent sites of its block exactly; used as a context manager.
 
-    Each latent `p ~ Beta(a, b)` must be the `probs` of observed Bernoulli or Binomial sites in the block. With `s` successes and `f`
-    failures among them, the marginal likelihood `C(n, x) B(a + s, b + f) / B(a, b)` becomes one factor under the name of the
+    Each latent `p ~ Beta(a, b)` must be the `probs` of observed Bernoulli or Binomial sites in the block. With `s` successes and
+    `f` failures among them, the marginal likelihood `C(n, x) B(a + s, b + f) / B(a, b)` becomes one factor under the name of the
     first latent. Outside, neither the latents nor the observed sites are seen. Plates may be opened inside and outside. While the
     block runs, a latent has its mean as a stand-in; no other use of it is meant.
 
@@ -71,8 +71,9 @@ class collapse(Messenger):
             family = _unwrapped(msg["fn"])
             if not isinstance(family, Beta) or msg["value"] is not None or msg["kwargs"]["sample_shape"]:
                 raise NotImplementedError(
-                    f"collapse: latent site {msg['name']!r} with distribution {type(family).__name__} cannot be integrated out; only "
-                    "Beta priors of Bernoulli and Binomial sites can. For discrete latents use infer={'enumerate': 'parallel'}"
+                    f"collapse: latent site {msg['name']!r} with distribution {type(family).__name__} cannot be integrated "
+                    "out; only Beta priors of Bernoulli and Binomial sites can. "
+                    "For discrete latents use infer={'enumerate': 'parallel'}"
                 )
             msg["value"] = jnp.asarray(msg["fn"].mean)
         msg["stop"] = True
@@ -105,13 +106,14 @@ class collapse(Messenger):
             left = [site for site in left if all(site is not other for other in mine)]
             if not mine:
                 raise NotImplementedError(
-                    f"collapse: no observed Bernoulli or Binomial site has the latent {name!r} itself as its probs; pass it unchanged"
+                    f"collapse: no observed Bernoulli or Binomial site has the latent {name!r} itself as its "
+                    "probs; pass it unchanged"
                 )
             total = total + _sum_to_dims(_beta_marginal(latent, mine), self._outer_dims)
         if left:
             raise NotImplementedError(
-                f"collapse: observed site {left[0]['name']!r} is no Bernoulli or Binomial with a latent of the block as its probs; move "
-                "it out of the block"
+                f"collapse: observed site {left[0]['name']!r} is no Bernoulli or Binomial with a latent of the block as its "
+                "probs; move it out of the block"
             )
         return total
 
@@ -147,8 +149,8 @@ def _counts(site: Message, dtype: Any) -> tuple[Array, Array, Array]:
     fn = _unwrapped(site["fn"])
     if not isinstance(fn, BernoulliProbs | BinomialProbs):
         raise NotImplementedError(
-            f"collapse: observed site {site['name']!r} with distribution {type(fn).__name__}; only Bernoulli and Binomial sites can be "
-            "collapsed with a Beta prior, without masks"
+            f"collapse: observed site {site['name']!r} with distribution {type(fn).__name__}; only Bernoulli and Binomial sites "
+            "can be collapsed with a Beta prior, without masks"
         )
     shape = np.broadcast_shapes(site["fn"].batch_shape, np.shape(site["value"]))
     x = jnp.broadcast_to(jnp.asarray(site["value"], dtype), shape)

@@ -10,10 +10,12 @@ from ppl import handlers, plate, sample
 from ppl.contrib.control_flow import cond, scan
 from ppl.trace import check_plates, log_density, missing_plates
 
+FLOAT = jnp.result_type(float)
+
 N = dist.Normal(0.0, 1.0)
 T = 5
-X = np.linspace(-1, 1, 3 * T).reshape(T, 3).astype(np.float32)
-Y = np.arange(T, dtype=np.float32)
+X = np.linspace(-1, 1, 3 * T).reshape(T, 3).astype(FLOAT)
+Y = np.arange(T, dtype=FLOAT)
 
 
 def run(fn, *args, seed=0):
@@ -59,7 +61,7 @@ def test_the_density_is_the_one_of_the_unrolled_model(reverse):
     before = np.concatenate([x[1:], first]) if reverse else np.concatenate([first, x[:-1]])
     expected = (
         N.log_prob(start)
-        + dist.Normal(before, 1.0 + np.arange(T, dtype=np.float32)[:, None]).log_prob(x).sum()
+        + dist.Normal(before, 1.0 + np.arange(T, dtype=FLOAT)[:, None]).log_prob(x).sum()
         + dist.Normal(x.sum(-1), 2.0).log_prob(y).sum()
     )
     assert np.allclose(log_density(tr), expected, rtol=1e-5)
@@ -179,7 +181,7 @@ def test_supports_that_depend_on_the_step_are_stacked():
         return scan(step, 0.0, jnp.arange(float(T)))
 
     fn = run(bounded)["x"]["fn"]
-    values = np.full((T, 3), 1.5, np.float32)
+    values = np.full((T, 3), 1.5, FLOAT)
     assert fn.support.check(values).tolist() == [[False] * 3] + [[True] * 3] * (T - 1)
     z = jnp.zeros((T, 3))
     assert np.allclose(dist.biject_to(fn.support)(z), 0.5 * (1 + np.arange(T))[:, None] * np.ones(3))
@@ -198,7 +200,7 @@ def test_loops_nest():
 
         return scan(outer, 0.0, None, length=2)
 
-    values = np.arange(6.0, dtype=np.float32).reshape(2, 3)
+    values = np.arange(6.0, dtype=FLOAT).reshape(2, 3)
     tr = run(handlers.substitute(nested, {"x": values}))
     assert np.allclose(tr["x"]["value"], values)
     assert np.allclose(log_density(tr), N.log_prob(0.0) + 5 * N.log_prob(1.0), rtol=1e-5)

@@ -8,7 +8,9 @@ from ppl import distributions as dist
 from ppl import handlers, plate, sample
 from ppl.trace import log_density
 
-COINS = np.array([1.0, 0.0, 1.0, 1.0], np.float32)
+FLOAT = jnp.result_type(float)
+
+COINS = np.array([1.0, 0.0, 1.0, 1.0], FLOAT)
 HEADS = np.array([3, 7, 10])
 
 

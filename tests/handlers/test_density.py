@@ -8,6 +8,8 @@ from ppl import distributions as dist
 from ppl import handlers, plate, sample
 from ppl.trace import log_density, site_log_prob
 
+FLOAT = jnp.result_type(float)
+
 N = dist.Normal(0.0, 1.0)
 A, B = np.array([True, True, False]), np.array([True, False, False])
 
@@ -34,14 +36,14 @@ def run(fn, seed=0):
 def test_masks_combine_by_and(masks, combined):
     def model():
         with plate("n", 3):
-            x = sample("x", N, obs=np.ones(3, np.float32))
+            x = sample("x", N, obs=np.ones(3, FLOAT))
             assert np.array_equal(ppl.get_mask(), combined) if isinstance(combined, np.ndarray) else ppl.get_mask() is combined
         return x
 
     for mask in masks:
         model = handlers.mask(model, mask=mask)
     site = run(model)["x"]
-    expected = N.log_prob(jnp.ones(3)) * (1.0 if combined is None else np.asarray(combined))
+    expected = N.log_prob(jnp.ones(3)) * (1.0 if combined is None else np.asarray(combined, FLOAT))
     assert np.allclose(site_log_prob(site), expected)
 
 
@@ -51,7 +53,7 @@ def test_masked_sites_are_drawn_all_the_same():
 
 
 def test_masked_nan_gives_no_nan_in_value_or_gradient():
-    obs = np.array([1.0, np.nan, 2.0], np.float32)
+    obs = np.array([1.0, np.nan, 2.0], FLOAT)
 
     def density(loc):
         def model():
@@ -111,7 +113,7 @@ def test_traced_scales_and_masks_are_accepted():
     @jax.jit
     def density(scale, mask):
         with handlers.trace() as tr, handlers.scale(scale=scale), handlers.mask(mask=mask), plate("n", 3):
-            sample("x", N, obs=np.ones(3, np.float32))
+            sample("x", N, obs=np.ones(3, FLOAT))
         return log_density(tr)
 
     assert np.allclose(density(2.0, jnp.array(B)), 2 * N.log_prob(1.0))

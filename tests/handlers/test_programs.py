@@ -1,3 +1,4 @@
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -5,6 +6,8 @@ import ppl
 from ppl import distributions as dist
 from ppl import handlers, plate, sample
 from ppl.trace import log_density
+
+FLOAT = jnp.result_type(float)
 
 N = dist.Normal(0.0, 1.0)
 
@@ -56,7 +59,7 @@ def test_priors_are_distributions(prior):
 
 def decentre(name, fn, obs):
     assert obs is None
-    z = sample(f"{name}_z", dist.Normal(np.zeros(fn.batch_shape, np.float32), 1.0))
+    z = sample(f"{name}_z", dist.Normal(np.zeros(fn.batch_shape, FLOAT), 1.0))
     return None, 10.0 + 2.0 * z
 
 
