@@ -270,8 +270,8 @@ def format_shapes(
         >>> def model():
         ...     with primitives.plate("school", 3):
         ...         primitives.sample("effect", dist.Normal(np.zeros(2), 1.0).to_event(1))
-        >>> table = format_shapes(handlers.trace(handlers.seed(model, 0)).get_trace())
-        >>> print("\\n".join(line.rstrip() for line in table.split("\\n")))
+        >>> for line in format_shapes(handlers.trace(handlers.seed(model, 0)).get_trace()).splitlines():
+        ...     print(line.rstrip())
         Trace Shapes:
          Param Sites:
         Sample Sites:
