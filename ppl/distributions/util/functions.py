@@ -59,8 +59,9 @@ def logmatmulexp(x: ArrayLike, y: ArrayLike) -> Array:
 
 
 def binary_cross_entropy_with_logits(x: ArrayLike, y: ArrayLike) -> Array:
-    """`-log p(y | logits=x)` of a Bernoulli variable: `softplus(x) - x y`."""
-    return jax.nn.softplus(x) - x * y
+    """`-log p(y | logits=x)` of a Bernoulli variable: `y softplus(-x) + (1 - y) softplus(x)`, which cancels nowhere."""
+    x, y = promote_shapes(jnp.asarray(x, float_dtype(x)), y)
+    return y * softplus(-x) + (1 - y) * softplus(x)
 
 
 def safe_normalize(x: ArrayLike, *, p: int = 2) -> Array:
@@ -101,4 +102,5 @@ def stirling_approx_tail(k: ArrayLike) -> Array:
 def multidigamma(a: ArrayLike, d: int) -> Array:
     """The derivative of the multivariate log-gamma function: `sum_{i<d} digamma(a - i/2)`."""
     a = jnp.asarray(a, float_dtype(a))
-    return jnp.sum(jax.scipy.special.digamma(a[..., None] - (0.5 * np.arange(d)).astype(a.dtype)), axis=-1)
+    shifts = (0.5 * np.arange(d)).astype(a.dtype).reshape((1,) * a.ndim + (d,))
+    return jnp.sum(lax.digamma(a[..., None] - shifts), axis=-1)

@@ -13,14 +13,16 @@ from ppl.distributions.util.shapes import promote_shapes
 SMALL_MATRIX = 6  # up to this size triangular matrices are put together from their rows
 
 
+def _eye(like: Array) -> np.ndarray:
+    """The identity matrix of the size and rank of `like`."""
+    return np.eye(like.shape[-1], dtype=like.dtype).reshape((1,) * (like.ndim - 2) + (like.shape[-1],) * 2)
+
+
 def add_diag(matrix: ArrayLike, diag: ArrayLike) -> Array:
     """`matrix` with `diag` (a scalar, or a vector per matrix) added to its diagonal."""
     matrix = jnp.asarray(matrix)
-    eye = np.eye(matrix.shape[-1], dtype=matrix.dtype)
-    diag = diag[..., None, :] if np.ndim(diag) else diag
-    diag = diag * eye
-    matrix, diag = promote_shapes(matrix, diag)
-    return matrix + diag
+    matrix, diag, eye = promote_shapes(matrix, diag[..., None, :] if np.ndim(diag) else diag, _eye(matrix))
+    return matrix + diag * eye
 
 
 def tri_logabsdet(a: ArrayLike) -> Array:
@@ -29,11 +31,13 @@ def tri_logabsdet(a: ArrayLike) -> Array:
 
 
 def tril_dim(length: int, diagonal: int = 0) -> int:
-    """The size of the matrix whose lower triangle up to `diagonal` (0 or -1, ...) has `length` entries.
+    """The size of the matrix whose lower triangle up to `diagonal <= 0` has `length` entries.
 
     Raises:
         ValueError: if there is none.
     """
+    if diagonal > 0:
+        raise ValueError(f"a lower triangle reaches up to a diagonal <= 0, but got diagonal={diagonal}")
     n = round((np.sqrt(1 + 8 * length) - 1) / 2) - diagonal
     size = n + diagonal
     if size * (size + 1) // 2 != length:
@@ -85,14 +89,14 @@ def signed_stick_breaking_tril(t: ArrayLike) -> Array:
     r = vec_to_tril_matrix(t, diagonal=-1)
     remaining = jnp.cumprod(jnp.sqrt(1.0 - r * r), axis=-1)
     remaining = jnp.concatenate([jnp.ones_like(remaining[..., :1]), remaining[..., :-1]], axis=-1)
-    return (r + np.eye(r.shape[-1], dtype=r.dtype)) * remaining
+    return (r + _eye(r)) * remaining
 
 
 def cholesky_of_inverse(matrix: ArrayLike) -> Array:
     """The lower Cholesky factor of `matrix^-1`, from the factor of the matrix with its rows and columns reversed."""
     reverse = jnp.linalg.cholesky(jnp.asarray(matrix)[..., ::-1, ::-1])
     upper = jnp.swapaxes(reverse[..., ::-1, ::-1], -2, -1)
-    identity = jnp.broadcast_to(np.eye(upper.shape[-1], dtype=upper.dtype), upper.shape)
+    identity = jnp.broadcast_to(_eye(upper), upper.shape)
     return solve_triangular(upper, identity, lower=True)
 
 
