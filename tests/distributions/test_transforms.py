@@ -1,5 +1,6 @@
 """Every transform: round trips, log-determinants in free coordinates, finiteness at the edges, shapes, structure."""
 
+import math
 import pickle
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -359,3 +360,111 @@ def test_bounds_that_are_arrays_or_traced() -> None:
 
     y, ld = through(low, np.zeros((3, 2), np.float32))
     np.testing.assert_allclose(ld, np.broadcast_to(np.log(4 - low) + np.log(0.25), (3, 2)), atol=1e-6)
+
+
+def dirichlet_log_density(x: Any) -> Any:
+    return jnp.log(x) @ jnp.array([1.0, 2.0, 3.0]) + np.log(math.factorial(8) / (1 * 2 * 6))
+
+
+def wishart_log_density(s: Any) -> Any:
+    scale = np.array([[1.0, 0.3], [0.3, 0.5]])
+    log_norm = 5 * np.log(2) + 2.5 * np.log(np.linalg.det(scale)) + 0.5 * np.log(np.pi) + math.lgamma(2.5) + math.lgamma(2.0)
+    det = s[0, 0] * s[1, 1] - s[0, 1] ** 2
+    return jnp.log(det) - 0.5 * jnp.sum(np.linalg.inv(scale) * s) - log_norm
+
+
+def normal_log_density(x: Any) -> Any:
+    return -0.5 * jnp.sum(x * x) - 0.5 * x.size * np.log(2 * np.pi)
+
+
+class Law(NamedTuple):
+    """A density on a constraint, and what it integrates to: moments to exact values; the first one is the total mass, if known."""
+
+    constraint: Any
+    log_density: Callable[[Any], Any]
+    moments: Callable[[Any], tuple[Any, ...]]
+    exact: tuple[float, ...]
+    axes: tuple[tuple[float, float, int], ...]
+    normalized: bool = True
+    tolerance: float = 1e-5
+
+
+LAWS = {
+    "beta": Law(
+        constraints.unit_interval,
+        lambda x: jnp.log(12 * x) + 2 * jnp.log1p(-x),
+        lambda x: (x, (x - 0.4) ** 2),
+        (0.4, 0.04),
+        ((-40, 40, 2001),),
+    ),
+    "half_normal": Law(
+        constraints.positive,
+        lambda x: normal_log_density(x) + np.log(2),
+        lambda x: (x, (x - np.sqrt(2 / np.pi)) ** 2),
+        (np.sqrt(2 / np.pi), 1 - 2 / np.pi),
+        ((-40, 4, 2001),),
+    ),
+    "dirichlet": Law(
+        constraints.simplex,
+        dirichlet_log_density,
+        lambda x: (x[0], x[1], (x[2] - 4 / 9) ** 2),
+        (2 / 9, 3 / 9, 4 * 5 / (81 * 10)),
+        ((-15, 15, 121), (-15, 15, 121)),
+    ),
+    "ordered": Law(
+        constraints.ordered_vector,
+        lambda x: normal_log_density(x) + np.log(6),
+        lambda x: (x[0], x[1], x[2]),
+        (-0.846284375, 0.0, 0.846284375),
+        ((-7, 7, 41), (-18, 3, 71), (-18, 3, 71)),
+    ),
+    "l1_ball": Law(
+        constraints.l1_ball,
+        lambda x: -np.log(2.0),
+        lambda x: (x[0], x[0] ** 2, x[1] ** 2),
+        (0.0, 1 / 6, 1 / 6),
+        ((-10, 10, 801), (-10, 10, 101)),
+        tolerance=1e-3,
+    ),
+    "correlation": Law(
+        constraints.corr_matrix,
+        lambda r: jnp.log(jnp.maximum(1 + 2 * r[0, 1] * r[0, 2] * r[1, 2] - r[0, 1] ** 2 - r[0, 2] ** 2 - r[1, 2] ** 2, 1e-300)),
+        lambda r: (r[0, 1] ** 2, r[0, 2] ** 2, r[1, 2] ** 2, r[1, 2]),
+        (1 / 6, 1 / 6, 1 / 6, 0.0),
+        ((-7, 7, 51),) * 3,
+        False,
+    ),
+    "wishart": Law(
+        constraints.positive_definite,
+        wishart_log_density,
+        lambda s: (s[0, 0], s[0, 1], s[1, 1]),
+        (5.0, 1.5, 2.5),
+        ((-8, 8, 51), (-8, 2.5, 51), (-8, 2.5, 51)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_densities_keep_their_moments_through_the_bijection(name: str) -> None:
+    """`E f(x) = integral of f(T(z)) exp(log p(T(z)) + log|det T'(z)|) dz`, by the trapezoidal rule."""
+    law = LAWS[name]
+    with jax.enable_x64(True):
+        t = biject_to(law.constraint)
+        grids = [np.linspace(low, high, n) for low, high, n in law.axes]
+        z = np.stack([g.reshape(-1) for g in np.meshgrid(*grids, indexing="ij")], -1)
+        cell = np.prod([g[1] - g[0] for g in grids])
+
+        @jax.jit
+        def integrals(z: Any) -> Any:
+            def one(z: Any) -> Any:
+                z = z[0] if law.constraint.event_dim == 0 else z
+                x, intermediates = t.call_with_intermediates(z)
+                weight = jnp.exp(law.log_density(x) + t.log_abs_det_jacobian(z, x, intermediates))
+                return weight * jnp.stack([jnp.ones_like(weight), *law.moments(x)])
+
+            return jnp.sum(jax.vmap(one)(z), 0) * cell
+
+        mass, *moments = np.asarray(integrals(z))
+    if law.normalized:
+        assert abs(mass - 1) < law.tolerance
+    np.testing.assert_allclose(np.asarray(moments) / mass, law.exact, atol=law.tolerance)
