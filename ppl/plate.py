@@ -198,6 +198,8 @@ def _declare(name: str, size: int, subsample_size: int, dim: int | None) -> tupl
             "cond_indep_stack": [],
         }
     )
+    if any(frame.name == msg["name"] for frame in msg["cond_indep_stack"]):
+        raise ValueError(f"plate {name!r}: an enclosing plate has the same name; give one of them another name")
     taken = {frame.dim: frame for frame in msg["cond_indep_stack"]}
     if dim is None:
         dim = -1

@@ -7,6 +7,7 @@ Outside any handler each of them is an ordinary function. Inside, each makes a m
 import warnings
 from collections.abc import Callable
 from functools import partial
+from types import NoneType
 from typing import Any
 
 import jax
@@ -26,6 +27,8 @@ from ppl.stack import (
     default_process_message,
 )
 from ppl.util import describe, find_stack_level, identity
+
+_VALUES = (jax.Array, np.ndarray, np.generic, int, float, complex, NoneType)
 
 __all__ = [
     "_PYRO_STACK",
@@ -92,6 +95,8 @@ def sample(
         raise TypeError(f"site {name!r}: sample_shape must be a tuple, found {describe(sample_shape)}; write ({sample_shape},)")
     if obs_mask is not None and obs is not None:
         return _masked_observe(name, fn, obs, obs_mask, rng_key, sample_shape, infer)
+    if not isinstance(obs, _VALUES):
+        obs = _as_array(name, obs)
     if not current_stack():
         return fn(rng_key=rng_key, sample_shape=sample_shape) if obs is None else obs  # type: ignore[arg-type]
     msg = {
@@ -108,6 +113,14 @@ def sample(
         "intermediates": [],
     }
     return apply_stack(msg)["value"]
+
+
+def _as_array(name: str, obs: Any) -> np.ndarray:
+    """The array in a list, a data frame's column or the like."""
+    array = np.asarray(obs)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"site {name!r}: obs must be numbers, found {describe(obs)} with entries of type {array.dtype}")
+    return array
 
 
 def _masked_observe(

@@ -223,6 +223,7 @@ def entered(first, second):
             ["'x'", "'a' (size 2)", "'b' (size 3)", "dim -1", "another dim"],
         ),
         (lambda: entered(plate("a", 2), plate("a", 2)), ValueError, ["'a'"]),
+        (lambda: constructed(("a", 2), ("a", 2)), ValueError, ["'a'", "same name"]),
         (
             lambda: observed(dist.Normal(np.zeros(5), 1.0), np.zeros(5), 3),
             ValueError,

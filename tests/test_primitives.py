@@ -129,6 +129,13 @@ def test_obs_mask_interleaves_observed_and_latent_values(event):
         assert np.allclose(site["fn"].log_prob(site["value"]), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("obs", [[1.0, 2.0], (1, 2), range(2)])
+def test_observed_lists_become_arrays(obs):
+    assert isinstance(run(lambda: ppl.sample("x", N, obs=obs))["x"]["value"], np.ndarray)
+    with pytest.raises(TypeError, match="'x': obs must be numbers"):
+        ppl.sample("x", N, obs=["a", "b"])
+
+
 def test_obs_mask_without_obs_is_a_latent_site():
     assert list(run(lambda: ppl.sample("x", N, obs_mask=True))) == ["x"]
     assert list(run(lambda: ppl.sample("x", N, obs=1.0, obs_mask=True))) == ["x_observed", "x_unobserved", "x"]

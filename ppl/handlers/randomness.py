@@ -1,6 +1,7 @@
 """The handler that gives random keys: seed."""
 
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 from jax import random
 
 from ppl._typing import Key, Message
-from ppl.stack import Messenger, current_stack
+from ppl.stack import Messenger, Step, current_stack
 from ppl.util import as_key, check_seed, not_jax_tracer
 
 __all__ = ["seed"]
@@ -70,6 +71,8 @@ class seed(Messenger):
         if kind == "prng_key" and not _is_typed(self.rng_seed):
             key = random.key_data(key)  # the model gets the kind of key that the user works with
         msg["kwargs"]["rng_key"] = key
+        if kind == "control_flow":
+            msg["kwargs"]["inside"].append(partial(_seed_of_step, key, self.hide_types))
 
     def _base_key(self) -> Key:
         """The key to fold numbers into; kept when it is concrete, since a tracer must not outlive its trace."""
@@ -79,6 +82,11 @@ class seed(Messenger):
         if not_jax_tracer(key):
             self._key = key
         return key
+
+
+def _seed_of_step(key: Key, hide_types: tuple[str, ...], step: Step | None) -> seed:
+    """The handler for one step of a loop, or for a branch."""
+    return seed(rng_seed=key if step is None else random.fold_in(key, step.index), hide_types=hide_types)
 
 
 def _is_typed(rng_seed: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any, Self
 
 from ppl._typing import Message, Trace
@@ -77,6 +78,18 @@ class trace(Messenger):
         return sites
 
 
+def _hide_names(names: tuple[str, ...], msg: Message) -> bool:
+    return msg["name"] in names
+
+
+def _hide_other_names(names: tuple[str, ...], msg: Message) -> bool:
+    return msg["name"] not in names
+
+
+def _hide_other_types(types: tuple[str, ...], msg: Message) -> bool:
+    return msg["type"] not in types
+
+
 def _hide_all(msg: Message) -> bool:
     return True
 
@@ -117,11 +130,11 @@ class block(Messenger):
         if hide_fn is not None:
             self.hide_fn = hide_fn
         elif hide is not None:
-            self.hide_fn = lambda msg: msg.get("name") in hide
+            self.hide_fn = partial(_hide_names, tuple(hide))
         elif expose_types is not None:
-            self.hide_fn = lambda msg: msg["type"] not in expose_types
+            self.hide_fn = partial(_hide_other_types, tuple(expose_types))
         elif expose is not None:
-            self.hide_fn = lambda msg: msg.get("name") not in expose
+            self.hide_fn = partial(_hide_other_names, tuple(expose))
         else:
             self.hide_fn = _hide_all
         super().__init__(fn)

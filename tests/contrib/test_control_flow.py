@@ -116,6 +116,21 @@ def test_functions_of_sites_see_one_step_with_its_index():
     assert np.allclose(tr["x"]["value"], X)
 
 
+def test_seeds_keep_their_place_among_the_handlers():
+    keys = []
+
+    def look(site):
+        keys.append(site["kwargs"].get("rng_key"))
+
+    run(handlers.substitute(model, substitute_fn=look))
+    assert all(key is None for key in keys)
+    keys.clear()
+    handlers.trace(handlers.substitute(handlers.seed(model, 0), substitute_fn=look)).get_trace()
+    assert any(key is not None for key in keys)
+    a, b = handlers.seed(handlers.seed(model, 1), 2)(), handlers.seed(model, 1)()
+    assert jnp.array_equal(a[1], b[1])
+
+
 def decentre(name, fn, obs):
     z = sample(f"{name}_z", dist.Normal(jnp.zeros(fn.batch_shape), 1.0))
     return None, 10.0 + z

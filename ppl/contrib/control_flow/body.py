@@ -4,8 +4,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from ppl._typing import Key, Message, Trace
-from ppl.handlers import seed, trace
+from ppl._typing import Message, Trace
+from ppl.handlers import trace
 from ppl.stack import Messenger, Step, apply_stack, isolated
 
 
@@ -25,7 +25,6 @@ class _Mark(Messenger):
 def run_body(
     fn: Callable[..., Any],
     args: tuple[Any, ...],
-    rng_key: Key | None,
     inside: list[Callable[[Step | None], Messenger]],
     step: Step | None,
 ) -> tuple[Any, Trace]:
@@ -36,8 +35,6 @@ def run_body(
     """
     with ExitStack() as stack:
         stack.enter_context(isolated())
-        if rng_key is not None:
-            stack.enter_context(seed(rng_seed=rng_key))
         beyond = stack.enter_context(trace()) if inside else {}
         for handler in reversed(inside):
             stack.enter_context(handler(step))

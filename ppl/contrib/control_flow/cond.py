@@ -67,7 +67,7 @@ def _run(
 
     def branch(fn: Callable[[Any], Any]) -> Callable[[Any], tuple[PytreeTrace, Any]]:
         def run(operand: Any) -> tuple[PytreeTrace, Any]:
-            out, sites = run_body(fn, (operand,), rng_key, inside, None)
+            out, sites = run_body(fn, (operand,), inside, None)
             seen.append({name: _describe(site) for name, site in sites.items()})
             return PytreeTrace(sites), out
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax, random
+from jax import lax
 
 from ppl._typing import Array, Key, Message, PyTree
 from ppl.contrib.control_flow.body import emit, run_body
@@ -104,8 +104,7 @@ def _run(
 ) -> tuple[Any, PytreeTrace, PyTree]:
     def body(carry: Any, entry: tuple[Array, Any]) -> tuple[Any, tuple[PytreeTrace, Any]]:
         i, x = entry
-        key = None if rng_key is None else random.fold_in(rng_key, i)
-        out, sites = run_body(f, (carry, x), key, inside, Step(i, steps))
+        out, sites = run_body(f, (carry, x), inside, Step(i, steps))
         if not isinstance(out, tuple) or len(out) != 2:
             raise TypeError(f"scan: the body must return a pair (carry, y), found {describe(out)}")
         return out[0], (PytreeTrace({name: _with_sample_shape(site) for name, site in sites.items()}), out[1])
