@@ -385,3 +385,25 @@ def test_shapes_from_shapes() -> None:
     assert LowRankMultivariateNormal.infer_shapes((2,), (3, 2, 1), (2,)) == ((3,), (2,))
     assert MultivariateStudentT.infer_shapes((3,), (2,), (2, 2)) == ((3,), (2,))
     assert Dirichlet.infer_shapes((4, 3)) == ((4,), (3,))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: MultivariateNormal([0, 0], [[1, 0], [0, 1]]),
+        lambda: MultivariateNormal(0, precision_matrix=[[1, 0], [0, 1]]),
+        lambda: LowRankMultivariateNormal([0, 0], [[1], [1]], [1, 1]),
+        lambda: MultivariateStudentT(3, 0, jnp.eye(2, dtype=int)),
+        lambda: Dirichlet([1, 2]),
+        lambda: ZeroSumNormal(1, (3,)),
+        lambda: CAR(0, 0.5, 1, [[0, 1], [1, 0]]),
+        lambda: CirculantNormal([0, 0, 0], [3, 1, 1]),
+        lambda: GaussianRandomWalk(1, 3),
+        lambda: GaussianStateSpace(3, [[1]], [[1]]),
+    ],
+)
+@pytest.mark.parametrize("width", ["float32", "float64"])
+def test_integers_become_floats(make: Any, width: str) -> None:
+    d = make()
+    draw = jax.eval_shape(d.sample, random.key(0))
+    assert draw.dtype == width and jax.eval_shape(d.log_prob, draw).dtype == width
