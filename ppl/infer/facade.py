@@ -64,6 +64,7 @@ class TargetKernel(MCMCKernel):
         forward_mode_differentiation: bool = False,
     ) -> None:
         kernel = type(self).__name__
+        self._makes_potential = False
         if (model is None) == (potential_fn is None):
             found = "neither" if model is None else "both"
             raise ValueError(f"{kernel}: expected exactly one of `model` and `potential_fn`, found {found}")
@@ -76,6 +77,10 @@ class TargetKernel(MCMCKernel):
         self._forward_mode_differentiation = bool(forward_mode_differentiation)
         self._bindings: dict[Any, Binding] = {}
         self._latest: Binding | None = None
+
+    def make_potential_from_arguments(self) -> None:
+        """Take `potential_fn` as a function of the model's arguments that returns the potential energy function."""
+        self._makes_potential = True
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_bindings": {}, "_latest": None}
@@ -119,6 +124,8 @@ class TargetKernel(MCMCKernel):
         forward = self._forward_mode_differentiation
         if layout is not None:
             assert self._potential_fn is not None
+            if self._makes_potential:
+                return Binding(PotentialTarget(_shapes_of(arrays), self._potential_fn, arguments, layout, forward), None)
             return Binding(PotentialTarget((), self._potential_fn, None, layout, forward), None)
         assert self._model is not None
         model, kept = bind(self._model, args, kwargs)

@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import random
+from jax.flatten_util import ravel_pytree
 
 from ppl._typing import Array, Key, PyTree
 from ppl.diagnostics import ebfmi
@@ -23,7 +25,7 @@ from ppl.infer.hamiltonian_launch import HamiltonianLaunch
 from ppl.infer.initialization import init_to_uniform
 from ppl.util import find_stack_level, not_jax_tracer
 
-__all__ = ["HMC", "NUTS", "HMCAdaptState", "HMCState"]
+__all__ = ["HMC", "NUTS", "HMCAdaptState", "HMCState", "hmc", "momentum_generator"]
 
 
 class UserKinetic:
@@ -430,3 +432,116 @@ def _tree_depths(max_tree_depth: Any) -> tuple[int, int]:
     if not all(1 <= depth <= 20 for depth in pair):
         raise ValueError(f"NUTS: max_tree_depth must lie between 1 and 20, found {max_tree_depth!r}")
     return int(pair[0]), int(pair[1])
+
+
+class _Functions:
+    """The functional form: an initialiser, whose settings the transition uses."""
+
+    def __init__(self, potential_fn: Any, potential_fn_gen: Any, kinetic_fn: Any, algo: str) -> None:
+        if algo not in ("HMC", "NUTS"):
+            raise ValueError(f'hmc: algo must be "HMC" or "NUTS", found {algo!r}')
+        if (potential_fn is None) == (potential_fn_gen is None):
+            found = "neither" if potential_fn is None else "both"
+            raise ValueError(f"hmc: expected exactly one of `potential_fn` and `potential_fn_gen`, found {found}")
+        self.potential_fn, self.potential_fn_gen, self.kinetic_fn, self.algo = potential_fn, potential_fn_gen, kinetic_fn, algo
+        self.kernel: HMC | None = None
+
+    def init_kernel(
+        self,
+        init_params: Any,
+        num_warmup: int,
+        step_size: Any = 1.0,
+        inverse_mass_matrix: Any = None,
+        adapt_step_size: bool = True,
+        adapt_mass_matrix: bool = True,
+        dense_mass: bool = False,
+        target_accept_prob: Any = 0.8,
+        *,
+        num_steps: int | None = None,
+        trajectory_length: Any = 2 * pi,
+        max_tree_depth: int | tuple[int, int] = 10,
+        find_heuristic_step_size: bool = False,
+        forward_mode_differentiation: bool = False,
+        regularize_mass_matrix: bool = True,
+        model_args: tuple[Any, ...] = (),
+        model_kwargs: Mapping[str, Any] | None = None,
+        rng_key: Key | None = None,
+    ) -> HMCState:
+        """The initial state at `init_params`, a pytree or a `ParamInfo`; the other arguments are those of `HMC` and `NUTS`."""
+        options: dict[str, Any] = dict(
+            potential_fn=self.potential_fn if self.potential_fn is not None else self.potential_fn_gen,
+            kinetic_fn=self.kinetic_fn,
+            step_size=step_size,
+            inverse_mass_matrix=inverse_mass_matrix,
+            adapt_step_size=adapt_step_size,
+            adapt_mass_matrix=adapt_mass_matrix,
+            dense_mass=dense_mass,
+            target_accept_prob=target_accept_prob,
+            find_heuristic_step_size=find_heuristic_step_size,
+            forward_mode_differentiation=forward_mode_differentiation,
+            regularize_mass_matrix=regularize_mass_matrix,
+        )
+        if self.algo == "NUTS":
+            kernel: HMC = NUTS(max_tree_depth=max_tree_depth, **options)
+        else:
+            kernel = HMC(num_steps=num_steps, trajectory_length=trajectory_length, **options)
+        if self.potential_fn is None:
+            kernel.make_potential_from_arguments()
+        self.kernel = kernel
+        start = init_params.z if hasattr(init_params, "z") and hasattr(init_params, "z_grad") else init_params
+        return kernel.init(random.key(0) if rng_key is None else rng_key, num_warmup, start, model_args, model_kwargs)
+
+    def sample_kernel(
+        self, state: HMCState, model_args: tuple[Any, ...] = (), model_kwargs: Mapping[str, Any] | None = None
+    ) -> HMCState:
+        """The next state."""
+        if self.kernel is None:
+            raise ValueError("hmc: call init_kernel before sample_kernel")
+        return self.kernel.sample(state, model_args, model_kwargs)
+
+
+def hmc(
+    potential_fn: Callable[..., Any] | None = None,
+    potential_fn_gen: Callable[..., Any] | None = None,
+    kinetic_fn: Callable[..., Any] | None = None,
+    algo: str = "NUTS",
+) -> tuple[Callable[..., HMCState], Callable[..., HMCState]]:
+    """HMC or NUTS as two functions, which can be jitted and vmapped.
+
+    Args:
+        potential_fn: the potential energy of a pytree; exactly one of it and the next.
+        potential_fn_gen: a function of the model's arguments that returns it.
+        kinetic_fn: as in `HMC`.
+        algo: `"HMC"` or `"NUTS"`.
+
+    Returns:
+        `init_kernel` and `sample_kernel`.
+
+    Example:
+        >>> from jax import jit, random
+        >>> init_kernel, sample_kernel = hmc(lambda z: 0.5 * z**2)
+        >>> state = init_kernel(1.0, num_warmup=0, step_size=0.5, rng_key=random.key(0))
+        >>> jit(sample_kernel)(state).z.shape
+        ()
+    """
+    functions = _Functions(potential_fn, potential_fn_gen, kinetic_fn, algo)
+    return functions.init_kernel, functions.sample_kernel
+
+
+def momentum_generator(prototype_r: PyTree, mass_matrix_sqrt: Any, rng_key: Key) -> PyTree:
+    """A momentum from N(0, M), of the structure of `prototype_r`.
+
+    Args:
+        prototype_r: a pytree of arrays.
+        mass_matrix_sqrt: R with M = R R': a vector, a matrix, or a dict from tuples of names to them.
+        rng_key: a random key.
+    """
+    if isinstance(mass_matrix_sqrt, Mapping):
+        keys = random.split(rng_key, len(mass_matrix_sqrt))
+        result: dict[str, Any] = {}
+        for key, (names, block) in zip(keys, mass_matrix_sqrt.items()):
+            result |= momentum_generator({name: prototype_r[name] for name in names}, block, key)
+        return result
+    flat, unravel = ravel_pytree(prototype_r)
+    noise = random.normal(rng_key, flat.shape, flat.dtype)
+    return unravel(mass_matrix_sqrt * noise if jnp.ndim(mass_matrix_sqrt) == 1 else mass_matrix_sqrt @ noise)

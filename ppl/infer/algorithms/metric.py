@@ -19,7 +19,7 @@ class Metric(NamedTuple):
 
     Attributes:
         inverse: the blocks of M^-1.
-        root: the blocks of a factor R with M = R R', diagonal or upper triangular: momenta are R n with n ~ N(0, I).
+        root: the blocks of a factor R with M = R R', diagonal or lower triangular: momenta are R n with n ~ N(0, I).
         root_inverse: the blocks of R^-1.
     """
 
@@ -38,9 +38,10 @@ def _roots(block: Array) -> tuple[Array, Array]:
     if block.ndim == 1:
         root_inverse = jnp.sqrt(block)
         return 1.0 / root_inverse, root_inverse
-    factor = lax.linalg.cholesky(block)
+    # With the rows and columns of M^-1 in reverse order its Cholesky factor gives M^-1 = U U', U upper triangular, so R = U'^-1.
+    root_inverse = lax.rev(lax.linalg.cholesky(lax.rev(block, (0, 1))), (0, 1)).T
     identity = jnp.eye(block.shape[0], dtype=block.dtype)
-    return lax.linalg.triangular_solve(factor, identity, left_side=True, lower=True).T, factor.T
+    return lax.linalg.triangular_solve(root_inverse, identity, left_side=True, lower=True), root_inverse
 
 
 def _multiply(blocks: tuple[Array, ...], vector: Array) -> Array:

@@ -91,10 +91,17 @@ class Draws(NamedTuple):
 
 @dataclass(frozen=True)
 class NUTS:
-    """The no-U-turn sampler. `max_tree_depth` holds the limits for warm-up and for sampling."""
+    """The no-U-turn sampler.
+
+    Attributes:
+        max_tree_depth: the limits of the depth for warm-up and for sampling.
+        kinetic: the kinetic energy.
+        max_energy_error: beyond it a leaf diverges.
+    """
 
     max_tree_depth: tuple[int, int] = (10, 10)
     kinetic: Kinetic = EuclideanKinetic()
+    max_energy_error: float = MAX_ENERGY_ERROR
 
     def init(self, key: Key, target: Target, position: Array) -> HamiltonianState:
         """The state at a position: one gradient."""
@@ -112,9 +119,14 @@ class NUTS:
 
     def begin(self, key: Key, state: HamiltonianState, params: HamiltonianParams) -> Trajectory:
         """A tree of one leaf, the present state with a fresh momentum, and the first direction."""
-        k_momentum, k_direction, k_leaves = random.split(key, 3)
-        q, gradient = state.position, state.gradient
-        p = sample_momentum(params.metric, k_momentum, q)
+        k_momentum, k_tree = random.split(key)
+        momentum = sample_momentum(params.metric, k_momentum, state.position)
+        return self.begin_at(k_tree, state, momentum, params)
+
+    def begin_at(self, key: Key, state: HamiltonianState, momentum: Array, params: HamiltonianParams) -> Trajectory:
+        """As `begin`, with this momentum."""
+        k_direction, k_leaves = random.split(key)
+        q, p, gradient = state.position, momentum, state.gradient
         energy = state.potential_energy + self.kinetic.energy(params.metric, p)
         end = jnp.stack([q, p, gradient])
         zero = lax.full_like(energy, 0)
@@ -233,7 +245,7 @@ class NUTS:
             leaf=trajectory.leaf + 1,
             num_steps=trajectory.num_steps + 1,
             sum_accept_prob=trajectory.sum_accept_prob + jnp.exp(-jnp.maximum(error, 0.0)),
-            diverging=error > MAX_ENERGY_ERROR,
+            diverging=error > self.max_energy_error,
             is_nan=(energy != energy) & ~jnp.isinf(potential_energy),
         )
 
