@@ -83,7 +83,8 @@ class ComposeTransform(Transform):
         if not self.parts:
             return jnp.zeros_like(x)
         if intermediates is None:
-            _, intermediates = self.call_with_intermediates(x)
+            _, intermediates = ComposeTransform(self.parts[:-1]).call_with_intermediates(x)
+            intermediates.append([y, None])
         # Each part's log-determinant keeps the axes that it does not count as event; the whole counts more of them.
         event_dim = self._event_dims()[0]
         total: Any = None

@@ -23,6 +23,8 @@ from ppl.distributions.util import (
     vec_to_tril_matrix,
 )
 
+SMALL_TRIANGLE = 10  # up to this size sums along rows are one product with a constant matrix
+
 
 def _diagonal(x: Array) -> Array:
     return jnp.diagonal(x, axis1=-2, axis2=-1)
@@ -51,6 +53,17 @@ def _vector_shape(name: str, shape: Shape, diagonal: int) -> Shape:
     return (*shape[:-2], n * (n + 1) // 2)
 
 
+def _sums_to_the_left(x: Array, n: int) -> Array:
+    """Matrices whose entry (i, j) is the sum of the entries (i, k), k < j, of the strict lower triangles `x`, given row by row."""
+    if n > SMALL_TRIANGLE:
+        return cumulative_sum(vec_to_tril_matrix(x, diagonal=-1), exclusive=True)
+    weights = np.zeros((x.shape[-1], n, n), x.dtype)
+    for entry, (i, k) in enumerate(zip(*np.tril_indices(n, -1))):
+        weights[entry, i, k + 1 :] = 1
+    sums = lax.dot_general(x, weights.reshape(-1, n * n), (((x.ndim - 1,), (0,)), ((), ())), precision=lax.Precision.HIGHEST)
+    return lax.reshape(sums, (*x.shape[:-1], n, n))
+
+
 class CorrCholeskyTransform(ParameterFreeTransform):
     """Vectors of n (n - 1) / 2 reals to the Cholesky factors of n x n correlation matrices.
 
@@ -68,7 +81,7 @@ class CorrCholeskyTransform(ParameterFreeTransform):
         n = tril_dim(x.shape[-1], -1)
         log_left = log_sech2(x)
         t = vec_to_tril_matrix(lax.tanh(x), diagonal=-1)
-        log_rest = cumulative_sum(vec_to_tril_matrix(log_left, diagonal=-1), exclusive=True)
+        log_rest = _sums_to_the_left(log_left, n)
         # The floor keeps the diagonal above zero, where densities of correlation matrices are not finite.
         floor = constant(np.log(float(jnp.finfo(x.dtype).tiny)), x)
         return (t + _eye(n, t)) * lax.exp(lax.max(0.5 * log_rest, lax.full_like(log_rest, floor))), log_left
