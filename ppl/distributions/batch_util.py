@@ -121,8 +121,29 @@ def promote_batch_shape(d: Distribution) -> Distribution:
 
     The argument stays as it is.
     """
-    dims = {name: _event_dim_of(d, name) for name in d.arg_constraints if name in type(d).gather_pytree_data_fields()}
-    return _promote_parameters(d, dims)
+    fields = [name for name in type(d).gather_pytree_data_fields() if name in d.__dict__]
+    out = _promote_parameters(d, {name: _event_dim_of(d, name) for name in fields if name in d.arg_constraints})
+    lead = out.batch_shape[: len(out.batch_shape) - len(d.batch_shape)]
+    for name in fields:
+        # Distributions inside d, such as the components of a mixture, may have been mapped too.
+        inner = jax.tree_util.tree_leaves(d.__dict__[name], is_leaf=_is_distribution)
+        if not any(_is_distribution(part) for part in inner):
+            continue
+        promote = jax.tree_util.tree_map(
+            lambda part: promote_batch_shape(part) if _is_distribution(part) else part, d.__dict__[name], is_leaf=_is_distribution
+        )
+        for old, new in zip(inner, jax.tree_util.tree_leaves(promote, is_leaf=_is_distribution)):
+            if _is_distribution(old):
+                lead = max(lead, new.batch_shape[: len(new.batch_shape) - len(old.batch_shape)], key=len)
+        out = copy(out)
+        out.__dict__[name] = promote
+    if lead and len(out.batch_shape) == len(d.batch_shape):
+        out._batch_shape = lead + d.batch_shape
+    return out
+
+
+def _is_distribution(x: Any) -> bool:
+    return isinstance(x, Distribution)
 
 
 @promote_batch_shape.register

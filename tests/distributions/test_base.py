@@ -347,6 +347,7 @@ def test_promote_batch_shape_reads_the_parameters() -> None:
         (lambda loc: dist.TransformedDistribution(Gauss(loc), dist.transforms.ExpTransform()), (4,), ()),
         (lambda loc: dist.Delta(loc[None], event_dim=1), (4,), (1,)),
         (lambda loc: dist.Unit(loc), (4,), (0,)),
+        (lambda loc: dist.ZeroInflatedDistribution(dist.Poisson(loc + 1.0), gate=0.5).expand((2,)), (4, 2), ()),
     ]
     for make, batch_shape, event_shape in cases:
         p = promote_batch_shape(jax.vmap(make)(locs))
