@@ -21,9 +21,9 @@ from ppl.distributions.transforms import IdentityTransform, Transform
 from ppl.trace import check_plates, check_value, deterministic_sites, latent_sites, observed_sites, subsampled_plates
 from ppl.util import describe, find_stack_level
 
-__all__ = ["Arguments", "BoundModel", "LatentSite", "ModelCall", "bind"]
+__all__ = ["NEEDS_NUMBERS", "Arguments", "BoundModel", "LatentSite", "ModelCall", "bind", "plate_dims"]
 
-_NEEDS_NUMBERS = (
+NEEDS_NUMBERS = (
     jax.errors.ConcretizationTypeError,
     jax.errors.TracerArrayConversionError,
     jax.errors.TracerIntegerConversionError,
@@ -150,8 +150,16 @@ def _run_inside(call: ModelCall, arrays: tuple[Any, ...], around: tuple[Any, ...
         _run_inside(call, arrays, around[1:])
 
 
-def bind(model: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[BoundModel, tuple[Any, ...]]:
+def bind(
+    model: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], *, check: bool = True
+) -> tuple[BoundModel, tuple[Any, ...]]:
     """Run the model abstractly and bind it to its arguments.
+
+    Args:
+        model: the model.
+        args: its positional arguments.
+        kwargs: its keyword arguments.
+        check: refuse models that gradient methods cannot sample; otherwise latent sites without a bijection are left out.
 
     Returns:
         The bound model, and the arrays among the arguments: what its programs are to be called with.
@@ -162,12 +170,12 @@ def bind(model: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, 
     arguments, arrays = Arguments.split(args, kwargs)
     call = ModelCall(model, arguments)
     try:
-        return BoundModel(call, _facts(call, arrays)), arrays
-    except _NEEDS_NUMBERS:
+        return BoundModel(call, _facts(call, arrays, check)), arrays
+    except NEEDS_NUMBERS:
         if not arrays:
             raise
     call = ModelCall(model, Arguments.split(args, kwargs, baked=True)[0])
-    return BoundModel(call, _facts(call, ()), baked=True), ()
+    return BoundModel(call, _facts(call, (), check), baked=True), ()
 
 
 def _placeholder(site: Message) -> Array | None:
@@ -178,33 +186,36 @@ def _placeholder(site: Message) -> Array | None:
     return jnp.zeros(fn.shape(site["kwargs"]["sample_shape"]), int if fn.support.is_discrete else float)
 
 
-def _facts(call: ModelCall, arrays: tuple[Any, ...]) -> Facts:
+def _facts(call: ModelCall, arrays: tuple[Any, ...], check: bool) -> Facts:
     found: list[Facts] = []
 
     def run(arrays: tuple[Any, ...]) -> None:
         with handlers.trace() as sites, handlers.seed(rng_seed=0), handlers.substitute(substitute_fn=_placeholder):
             call(arrays)
-        found.append(_read_facts(sites))
+        found.append(_read_facts(sites, check))
 
     jax.eval_shape(run, arrays)
     return found[0]
 
 
-def _read_facts(sites: Trace) -> Facts:
+def _read_facts(sites: Trace, check: bool) -> Facts:
     latents = latent_sites(sites)
-    _check_sites(sites, latents)
+    if check:
+        _check_sites(sites, latents)
+    else:
+        latents = {name: site for name, site in latents.items() if _has_bijection(site)}
     deterministics = deterministic_sites(sites)
     return Facts(
         latents=tuple(_latent(name, site) for name, site in latents.items()),
         deterministics={name: np.shape(site["value"]) for name, site in deterministics.items()},
         observed=tuple(observed_sites(sites)),
-        dims={name: _dims(site) for name, site in (latents | deterministics).items()},
+        dims={name: plate_dims(site) for name, site in (latents | deterministics).items()},
         plate_sizes={name: np.shape(site["value"])[0] for name, site in sites.items() if site["type"] == "plate"},
         dtype=jnp.result_type(float),
     )
 
 
-def _dims(site: Message) -> tuple[str | None, ...]:
+def plate_dims(site: Message) -> tuple[str | None, ...]:
     """The plate of each dimension of the value."""
     rank = np.ndim(site["value"])
     event_dim = site["fn"].event_dim if site["type"] == "sample" else 0
@@ -263,6 +274,14 @@ def _check_support(name: str, site: Message) -> None:
             f"handlers.reparam(config={{{name!r}: CircularReparam()}})",
             stacklevel=find_stack_level(),
         )
+
+
+def _has_bijection(site: Message) -> bool:
+    try:
+        biject_to(site["fn"].support)
+    except NotImplementedError:
+        return False
+    return True
 
 
 def _latent(name: str, site: Message) -> LatentSite:
