@@ -169,6 +169,25 @@ def _promote_independent(d: Independent) -> Distribution:
     return _with_base(d, base, base.batch_shape[: len(base.batch_shape) - d.reinterpreted_batch_ndims])
 
 
+def _spread_all(d: Distribution, lead: Shape, gap: int) -> Distribution:
+    """`d` with `gap` axes of size 1 after the mapped axes `lead` of its leaves and of the distributions inside it."""
+    k = len(lead)
+
+    def spread(part: Any) -> Any:
+        if _is_distribution(part):
+            return _spread_all(part, lead, gap)
+        shape = np.shape(part)
+        return _spread(part, shape, k, gap) if shape[:k] == lead else part
+
+    out = copy(d)
+    for name in type(d).gather_pytree_data_fields():
+        if name in d.__dict__:
+            out.__dict__[name] = jax.tree_util.tree_map(spread, d.__dict__[name], is_leaf=_is_distribution)
+    if d.batch_shape[:k] == lead:
+        out._batch_shape = lead + (1,) * gap + d.batch_shape[k:]
+    return out
+
+
 @promote_batch_shape.register
 def _promote_expanded(d: ExpandedDistribution) -> Distribution:
     base = promote_batch_shape(d.base_dist)
@@ -177,13 +196,7 @@ def _promote_expanded(d: ExpandedDistribution) -> Distribution:
         return d
     lead, gap = base.batch_shape[:k], len(d.batch_shape) - len(d.base_dist.batch_shape)
     if gap:
-        # The expanded axes lie to the right of the mapped ones.
-        def spread(leaf: Any) -> Any:
-            shape = np.shape(leaf)
-            return _spread(leaf, shape, k, gap) if len(shape) >= k and shape[:k] == lead else leaf
-
-        base = jax.tree_util.tree_map(spread, base)
-        base._batch_shape = lead + (1,) * gap + base.batch_shape[k:]
+        base = _spread_all(base, lead, gap)  # the expanded axes lie to the right of the mapped ones
     return _with_base(d, base, lead + d.batch_shape)
 
 
