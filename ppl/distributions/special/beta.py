@@ -1,6 +1,6 @@
 """The incomplete beta function and its inverse in log space, and Student's t distribution function, which is one.
 
-Sources: DiDonato & Morris (1992), "Algorithm 708"; NIST Digital Library of Mathematical Functions 8.17.22 (continued fraction).
+Source: DiDonato & Morris (1992), "Algorithm 708: significant digit computation of the incomplete beta function ratios".
 """
 
 from typing import Any
@@ -13,46 +13,48 @@ from jax.custom_derivatives import SymbolicZero
 
 from ppl._typing import Array, ArrayLike
 from ppl.distributions.special.elementary import HALF_LOG_2PI, log1mexp, operands
-from ppl.distributions.special.gamma import MAX_NEWTON, log_beta, log_gamma_half_step
+from ppl.distributions.special.gamma import MAX_NEWTON, log_beta, log_gamma_half_step, stirling_remainder
 from ppl.distributions.special.iteration import State, iterate
-from ppl.distributions.special.normal import log_ndtr_inverse
+from ppl.distributions.special.normal import log_ndtr, log_ndtr_inverse
 
 LOG_2 = float(np.log(2.0))
 
 
-def _log_of_pair(x: Array, y: Array) -> tuple[Array, Array]:
-    """`log x` and `log y` of positive numbers with `x + y = 1`, accurate near 1."""
-    below = x < 0.5
-    log_smaller, log_larger = jnp.log(jnp.where(below, x, y)), jnp.log1p(-jnp.where(below, x, y))
-    return jnp.where(below, log_smaller, log_larger), jnp.where(below, log_larger, log_smaller)
-
-
 def _log_beta_kernel(a: Array, b: Array, x: Array, y: Array) -> Array:
-    """`log(x^a y^b / B(a, b))`, the density of the logit of a Beta variable."""
-    log_x, log_y = _log_of_pair(x, y)
-    return a * log_x + b * log_y - log_beta(a, b)
+    """`log(x^a y^b / B(a, b))`, the density of the logit of a Beta variable, as the distance from its maximum at `a / (a + b)`."""
+    total = a + b
+    offset = a * y - b * x
+    by_x, by_y = -offset / a, offset / b
+    near_x, near_y = jnp.abs(by_x) < 0.5, jnp.abs(by_y) < 0.5
+    log_x = jnp.where(near_x, jnp.log1p(jnp.where(near_x, by_x, 0.0)), jnp.log(x) + jnp.log1p(b / a))
+    log_y = jnp.where(near_y, jnp.log1p(jnp.where(near_y, by_y, 0.0)), jnp.log(y) + jnp.log1p(a / b))
+    log_y = jnp.where((x < 0.25) & ~near_y, jnp.log1p(-x) + jnp.log1p(a / b), log_y)
+    log_x = jnp.where((y < 0.25) & ~near_x, jnp.log1p(-y) + jnp.log1p(b / a), log_x)
+    remainder = stirling_remainder(a) + stirling_remainder(b) - stirling_remainder(total)
+    return a * log_x + b * log_y + (0.5 * (jnp.log(a) + jnp.log(b) - jnp.log(total)) - HALF_LOG_2PI - remainder)
 
 
-def _fraction(a: Array, b: Array, x: Array) -> Array:
-    """The continued fraction `1/(1 + d_1/(1 + d_2/(1 + ...)))` of `I_x(a, b) a B(a, b) / (x^a (1 - x)^b)`, by Lentz's method."""
+def _fraction(a: Array, b: Array, x: Array, y: Array) -> Array:
+    """`I_x(a, b) B(a, b) / (x^a y^b) = 1/(beta_1 + alpha_2/(beta_2 + ...))` for `x < (a + 1)/(a + b + 2)`, by Lentz's method.
 
-    def start(a: Array, b: Array, x: Array) -> State:
-        d = 1.0 / (1.0 - (a + b) * x / (a + 1.0))
-        return jnp.ones_like(x), d, d, jnp.ones_like(x)
+    Equation 9 of DiDonato & Morris; `a y - b x` keeps its digits where `x` is close to 0 or 1.
+    """
 
-    def step(m: Array, params: tuple[Array, ...], state: State) -> State:
-        a, b, x = params
+    def start(a: Array, b: Array, x: Array, y: Array) -> State:
+        first = 1.0 / (a / (a + 1.0) * (a * y - b * x + 1.0))
+        return jnp.full_like(x, 0.05 / float(jnp.finfo(x.dtype).tiny)), first, first, jnp.ones_like(x)
+
+    def step(n: Array, params: tuple[Array, ...], state: State) -> State:
+        a, b, x, y = params
         c, d, h, _ = state
-        even = m * (b - m) * x / ((a + (2.0 * m - 1.0)) * (a + 2.0 * m))
-        d = 1.0 / (1.0 + even * d)
-        c = 1.0 + even / c
-        h = h * (c * d)
-        odd = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + (2.0 * m + 1.0)))
-        d = 1.0 / (1.0 + odd * d)
-        c = 1.0 + odd / c
+        ratio = n * x / (a + (2.0 * n - 1.0))
+        alpha = ratio * (b - n) * (a + (n - 1.0)) * ((a + b + (n - 1.0)) * x / (a + (2.0 * n - 1.0)))
+        beta = n + (b - n) * ratio + (a + n) / (a + (2.0 * n + 1.0)) * ((a * y - b * x) + 1.0 + n * (1.0 + y))
+        d = 1.0 / (alpha * d + beta)
+        c = beta + alpha / c
         return c, d, h * (c * d), c * d - 1.0
 
-    return iterate(step, start, (a, b, x))
+    return iterate(step, start, (a, b, x, y))
 
 
 def _log_betainc_pair(a: Array, b: Array, x: Array, y: Array) -> tuple[Array, Array]:
@@ -61,7 +63,7 @@ def _log_betainc_pair(a: Array, b: Array, x: Array, y: Array) -> tuple[Array, Ar
     x, y = jnp.where(swap, y, x), jnp.where(swap, x, y)
     positive = x > 0
     x, y = jnp.where(positive, x, 0.5), jnp.where(positive, y, 0.5)
-    own = _log_beta_kernel(a, b, x, y) - jnp.log(a) + jnp.log(_fraction(a, b, jnp.where(positive, x, 0.0)))
+    own = _log_beta_kernel(a, b, x, y) + jnp.log(_fraction(a, b, jnp.where(positive, x, 0.0), jnp.where(positive, y, 1.0)))
     own = jnp.minimum(own, -float(jnp.finfo(x.dtype).tiny))
     other = jnp.where(positive, log1mexp(own), 0.0)
     own = jnp.where(positive, own, -np.inf)
@@ -110,20 +112,20 @@ def _beta_logit_quantile(a: Array, b: Array, log_p: Array, log_q: Array) -> Arra
     tolerance = 4 * float(jnp.finfo(a.dtype).eps)
 
     def unfinished(state: tuple[Array, Array, Array]) -> Array:
-        n, z, step = state
-        return jnp.any(jnp.abs(step) > tolerance * (1.0 + jnp.abs(z))) & (n < MAX_NEWTON)
+        return jnp.any(state[2]) & (state[0] < MAX_NEWTON)
 
     def newton(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         # log I is concave in the logit z, so that Newton's method converges from everywhere
-        n, z, _ = state
+        n, z, active = state
         tiny = float(jnp.finfo(a.dtype).tiny)
         x, y = jnp.maximum(lax.logistic(z), tiny), jnp.maximum(lax.logistic(-z), tiny)
         own, _ = _log_betainc_pair(a, b, x, y)
-        step = (target - own) * jnp.exp(own - _log_beta_kernel(a, b, x, y))
-        new = jnp.maximum(z + jnp.minimum(step, 2.0), bound)
-        return n + 1, new, new - z
+        slope = jnp.exp(own - _log_beta_kernel(a, b, x, y))
+        new = jnp.where(active, jnp.maximum(z + jnp.minimum((target - own) * slope, 2.0), bound), z)
+        # down to the rounding errors of z and of log I
+        return n + 1, new, jnp.abs(new - z) > tolerance * (1.0 + jnp.abs(z) + (2.0 - 2.0 * target) * slope)
 
-    z = lax.while_loop(unfinished, newton, (jnp.int32(0), jnp.maximum(bound, normal), jnp.ones_like(a)))[1]
+    z = lax.while_loop(unfinished, newton, (jnp.int32(0), jnp.maximum(bound, normal), jnp.ones(a.shape, bool)))[1]
     return jnp.where(swap, -z, z)
 
 
@@ -190,8 +192,19 @@ def _student_t_log_density(df: Array, z: Array) -> Array:
 
 def _student_t_log_cdf(df: Array, z: Array) -> Array:
     square = jnp.maximum(z * z, float(jnp.finfo(z.dtype).tiny) ** 0.5)
+    # near the normal law, its quantile u by the series of Hill (1970), "Student's t-distribution", in w
+    a = df - 0.5
+    b = 48.0 * a * a
+    w_square = a * jnp.log1p(square / df)
+    normal = (df > (1e4 if z.dtype == np.float64 else 200.0)) & (w_square * w_square < 1e-4 * b)
+    v = jnp.where(normal, w_square, 1.0)
+    b = jnp.where(normal, b, 1e6)
+    third = (((4.0 * v + 33.0) * v + 240.0) * v + 855.0) / (10.0 * b * (b + 0.8 * v * v + 100.0))
+    u = -jnp.sqrt(v) * (1.0 + (v + 3.0) / b - third)
+    df, square = jnp.where(normal, 1.0, df), jnp.where(normal, 1.0, square)
     share, rest = square / (df + square), df / (df + square)
     tail = log_betainc_pair(0.5 * df, jnp.full_like(df, 0.5), rest, share)[0] - LOG_2
+    tail = jnp.where(normal, log_ndtr(u), tail)
     return jnp.where(z > 0, log1mexp(tail), tail)
 
 
@@ -220,7 +233,12 @@ def student_t_log_cdf_inverse(df: Array, log_p: Array) -> Array:
     """The `t <= 0` with `log P(T <= t) = log_p`, for `log_p <= log(1/2)`."""
     log_two_sided = jnp.minimum(log_p + LOG_2, -float(jnp.finfo(df.dtype).tiny))
     logit = beta_logit_quantile(0.5 * df, jnp.full_like(df, 0.5), log_two_sided, log1mexp(log_two_sided))
-    return -jnp.sqrt(df) * jnp.exp(-0.5 * logit)
+    t = -jnp.sqrt(df) * jnp.exp(-0.5 * logit)
+    for _ in range(2):
+        # the logit carries few digits of t where df is large
+        log_cdf = _student_t_log_cdf(df, t)
+        t = jnp.minimum(t + (log_p - log_cdf) * jnp.exp(log_cdf - _student_t_log_density(df, t)), 0.0)
+    return t
 
 
 def _student_t_log_cdf_inverse_jvp(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[Array, Array]:

@@ -153,20 +153,21 @@ def _gamma_quantile(a: Array, log_p: Array, log_q: Array) -> Array:
     tolerance = 4 * float(jnp.finfo(a.dtype).eps)
 
     def unfinished(state: tuple[Array, Array, Array]) -> Array:
-        n, y, step = state
-        return jnp.any(jnp.abs(step) > tolerance * (1.0 + jnp.abs(y))) & (n < MAX_NEWTON)
+        return jnp.any(state[2]) & (state[0] < MAX_NEWTON)
 
     def newton(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         # log P and log Q are concave in y = log x, so that Newton's method converges from everywhere
-        n, y, _ = state
+        n, y, active = state
         x = jnp.maximum(jnp.exp(y), float(jnp.finfo(a.dtype).tiny))
         p, q = _log_gammainc_pair(a, x)
         own = jnp.where(lower, p, q)
-        step = (target - own) * jnp.exp(own - log_gamma_kernel(a, x)) * jnp.where(lower, 1.0, -1.0)
-        new = jnp.maximum(y + jnp.clip(step, -1e4, 1.0), bound)
-        return n + 1, new, new - y
+        slope = jnp.exp(own - log_gamma_kernel(a, x))
+        step = (target - own) * slope * jnp.where(lower, 1.0, -1.0)
+        new = jnp.where(active, jnp.maximum(y + jnp.clip(step, -1e4, 1.0), bound), y)
+        # down to the rounding errors of y and of log P
+        return n + 1, new, jnp.abs(new - y) > tolerance * (1.0 + jnp.abs(y) + (2.0 - 2.0 * target) * slope)
 
-    return lax.while_loop(unfinished, newton, (jnp.int32(0), start, jnp.ones_like(a)))[1]
+    return lax.while_loop(unfinished, newton, (jnp.int32(0), start, jnp.ones(a.shape, bool)))[1]
 
 
 @jax.custom_jvp

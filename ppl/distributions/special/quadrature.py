@@ -38,7 +38,8 @@ def normal_interval_moments(a: Array, b: Array) -> tuple[Array, Array]:
     depth = 2.0 * _depth(a)
     start = jnp.maximum(a, -np.sqrt(depth))
     peak = jnp.maximum(start, 0.0)
-    width = jnp.minimum(b - start, depth / (peak + jnp.sqrt(peak * peak + depth)) + (peak - start))
+    reach = lax.stop_gradient(depth / (peak + jnp.sqrt(peak * peak + depth)) + (peak - start))
+    width = jnp.minimum(b - start, reach)
     nodes, weights = _unit_rule(64, a)
     s = width[..., None] * nodes
     mean, variance = _weighted_moments(s, weights * jnp.exp(-s * (start[..., None] + 0.5 * s)))
@@ -71,7 +72,8 @@ def gamma_interval_moments(a: Array, low: Array, high: Array) -> tuple[Array, Ar
     rise, fall = jnp.maximum(a - x, 1e-30), jnp.maximum(x - a, 1e-30)
     left = jnp.minimum(depth / rise, depth / a + jnp.sqrt(2.0 * depth / a))
     right = jnp.minimum(jnp.minimum(depth / fall, jnp.sqrt(2.0 * depth / x)), jnp.log1p(depth / x) + 2.0)
-    start, stop = jnp.maximum(y_low - top, -left), jnp.minimum(y_high - top, right)
+    start = jnp.maximum(y_low - top, lax.stop_gradient(-left))
+    stop = jnp.minimum(y_high - top, lax.stop_gradient(right))
     nodes, weights = _unit_rule(200, a)
     d = start[..., None] + (stop - start)[..., None] * nodes
     growth = jnp.expm1(d)
