@@ -347,12 +347,14 @@ def test_promote_batch_shape_reads_the_parameters() -> None:
         (lambda loc: dist.TransformedDistribution(Gauss(loc), dist.transforms.ExpTransform()), (4,), ()),
         (lambda loc: dist.Delta(loc[None], event_dim=1), (4,), (1,)),
         (lambda loc: dist.Unit(loc), (4,), (0,)),
-        (lambda loc: dist.ZeroInflatedDistribution(dist.Poisson(loc + 1.0), gate=0.5).expand((2,)), (4, 2), ()),
+        (lambda loc: dist.FoldedDistribution(Gauss(loc)).expand((2,)), (4, 2), ()),
     ]
     for make, batch_shape, event_shape in cases:
         p = promote_batch_shape(jax.vmap(make)(locs))
         assert (p.batch_shape, p.event_shape) == (batch_shape, event_shape)
         assert p.sample(KEY).shape == batch_shape + event_shape
+    inflated = jax.vmap(lambda rate: dist.ZeroInflatedDistribution(dist.Poisson(rate), gate=0.5).expand((2,)))(locs + 1.0)
+    assert promote_batch_shape(inflated).log_prob(np.zeros((4, 2), np.int32)).shape == (4, 2)
     improper = dist.ImproperUniform(constraints.real, (), ())
     assert promote_batch_shape(improper) is improper
 
