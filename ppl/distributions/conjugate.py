@@ -9,28 +9,23 @@ from jax import lax, random
 from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions import constraints
 from ppl.distributions.constraints import Constraint
-from ppl.distributions.discrete.counts import split_trials
+from ppl.distributions.discrete.compound import (
+    beta_binomial_log_prob,
+    beta_negative_binomial_log_prob,
+    gamma_poisson_log_prob,
+    negative_binomial_logits_log_prob,
+    negative_binomial_probs_log_prob,
+)
 from ppl.distributions.discrete.hurdle import HurdleProbs
 from ppl.distributions.discrete.multinomial import Counts
-from ppl.distributions.discrete.numerics import (
-    aligned,
-    log_count_constant,
-    log_gamma_ratio,
-    log_multiset,
-    log_odds_kernel,
-    log_probs_kernel,
-    scaled_log_ratio,
-    select,
-    stirling_remainder,
-    to_float,
-)
+from ppl.distributions.discrete.numerics import aligned, polya_log_norm, polya_log_terms, select, to_float
 from ppl.distributions.discrete.parameters import _to_probs_bernoulli
-from ppl.distributions.discrete.sampling import binomial, poisson
+from ppl.distributions.discrete.sampling import poisson
 from ppl.distributions.discrete.shared import common_integer, filled, support_values
 from ppl.distributions.discrete.zero_inflated import ZeroInflatedDistribution, ZeroInflatedLogits, ZeroInflatedProbs
 from ppl.distributions.distribution.base import Distribution
 from ppl.distributions.special import betainc
-from ppl.distributions.util import assert_one_of, is_concrete, lazy_property, promote_shapes, validate_sample
+from ppl.distributions.util import assert_one_of, binomial, is_concrete, lazy_property, promote_shapes, validate_sample
 
 
 class BetaBinomial(Distribution):
@@ -77,12 +72,11 @@ class BetaBinomial(Distribution):
         k_probs, k_count = random.split(key)
         shape, dtype = self.shape(sample_shape), self._dtype
         a, b = to_float(self.concentration1, dtype), to_float(self.concentration0, dtype)
-        return binomial(k_count, random.beta(k_probs, a, b, shape, dtype), self.total_count, shape, dtype)
+        return binomial(k_count, random.beta(k_probs, a, b, shape, dtype), self.total_count, shape)
 
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
-        inside, k, j, a, b = split_trials(self._dtype, value, self.total_count, self.concentration1, self.concentration0)
-        return select(inside, log_multiset(a, k) + log_multiset(b, j) - log_multiset(a + b, k + j), -np.inf)
+        return beta_binomial_log_prob(*aligned(self._dtype, value, self.total_count, self.concentration1, self.concentration0))
 
     @property
     def mean(self) -> Array:
@@ -143,11 +137,7 @@ class BetaNegativeBinomial(Distribution):
 
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
-        k, a, b, n = aligned(self._dtype, value, self.concentration1, self.concentration0, self.n)
-        inside = k >= 0
-        k = select(inside, k, 0.0)
-        tail = log_gamma_ratio(n, k) + log_gamma_ratio(b, n) - log_gamma_ratio(a + b, n + k)
-        return select(inside, log_multiset(a, k) + tail, -np.inf)
+        return beta_negative_binomial_log_prob(*aligned(self._dtype, value, self.concentration1, self.concentration0, self.n))
 
     @property
     def mean(self) -> Array:
@@ -169,7 +159,8 @@ class BetaNegativeBinomial(Distribution):
 class DirichletMultinomial(Counts):
     """Multinomial counts whose probabilities are `Dirichlet(concentration)`.
 
-    `p(x) = n! Gamma(s) / Gamma(n + s) prod_i Gamma(x_i + a_i) / (x_i! Gamma(a_i))`, `a = concentration`, `s = sum a`, `n = total_count`.
+    `p(x) = n! Gamma(s) / Gamma(n + s) prod_i Gamma(x_i + a_i) / (x_i! Gamma(a_i))` with `a = concentration`, `s = sum_i a_i`,
+    `n = total_count`.
 
     Args:
         concentration: positive, of shape `b + (k,)`.
@@ -213,10 +204,9 @@ class DirichletMultinomial(Counts):
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
         inside, x, n, a = self._aligned(value, self.concentration)
-        axis = (a.ndim - 1,)
-        total = lax.reduce_sum(a, axis)
-        n = n[..., 0] if np.ndim(n) else n
-        return select(inside, lax.reduce_sum(log_multiset(a, x), (x.ndim - 1,)) - log_multiset(total, n), -np.inf)
+        s = jnp.sum(a, axis=-1, keepdims=True)
+        terms = polya_log_terms(x, a, n, s) - polya_log_norm(n, s) / x.shape[-1]
+        return select(inside, lax.reduce_sum(terms, (terms.ndim - 1,)), -np.inf)
 
     def _probs(self) -> tuple[Array, Array]:
         a = jnp.asarray(to_float(self.concentration, self._dtype))
@@ -235,17 +225,6 @@ class DirichletMultinomial(Counts):
 
 
 # negative binomial laws -------------------------------------------------------------------------------------------------
-
-
-def gamma_poisson_log_prob(k: Array, concentration: Array, mean: Array, excess: Array) -> Array:
-    """The log probability of counts `k` with the given mean and `excess = mean - k`; it tends to Poisson's as `concentration` grows.
-
-    `k log(mean / k) - (a + k) log((a + mean) / (a + k))` and what Stirling's formula leaves.
-    """
-    top = concentration + k
-    fit = scaled_log_ratio(k, excess, mean) - scaled_log_ratio(top, excess, concentration + mean)
-    tails = stirling_remainder(top) - stirling_remainder(concentration) + log_count_constant(k)
-    return fit + tails - 0.5 * lax.log1p(k / concentration)
 
 
 class GammaPoisson(Distribution):
@@ -287,10 +266,7 @@ class GammaPoisson(Distribution):
 
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
-        k, a, mean = aligned(self._dtype, value, self.concentration, self._mean())
-        inside = k >= 0
-        k = select(inside, k, 0.0)
-        return select(inside, gamma_poisson_log_prob(k, a, mean, mean - k), -np.inf)
+        return gamma_poisson_log_prob(*aligned(self._dtype, value, self.concentration, self._mean()))
 
     @property
     def mean(self) -> Array:
@@ -341,10 +317,7 @@ class NegativeBinomialProbs(GammaPoisson):
 
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
-        k, r, p = aligned(self._dtype, value, self.total_count, self.probs)
-        inside = k >= 0
-        k = select(inside, k, 0.0)
-        return select(inside, log_multiset(r, k) + log_probs_kernel(k, r, p), -np.inf)
+        return negative_binomial_probs_log_prob(*aligned(self._dtype, value, self.total_count, self.probs))
 
 
 class NegativeBinomialLogits(GammaPoisson):
@@ -387,10 +360,7 @@ class NegativeBinomialLogits(GammaPoisson):
 
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
-        k, r, logits = aligned(self._dtype, value, self.total_count, self.logits)
-        inside = k >= 0
-        k = select(inside, k, 0.0)
-        return select(inside, log_multiset(r, k) + log_odds_kernel(k, r + k, logits), -np.inf)
+        return negative_binomial_logits_log_prob(*aligned(self._dtype, value, self.total_count, self.logits))
 
 
 class _MeanParameter:

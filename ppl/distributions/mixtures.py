@@ -157,8 +157,8 @@ class MixtureSameFamily(_Mixture):
         validate_args: check parameters and values.
 
     Raises:
-        ValueError: if the mixing distribution is not categorical, if the last batch axis of the components does not have size `k`, or
-            if their support depends on parameters.
+        ValueError: if the mixing distribution is not categorical, if the last batch axis of the components does not have size `k`,
+            or if their support depends on parameters.
 
     Example:
         >>> import numpy as np
@@ -189,9 +189,9 @@ class MixtureSameFamily(_Mixture):
             )
         if not _is_parameter_free(component.support):
             raise ValueError(
-                f"MixtureSameFamily: the support of the components must not depend on parameters (expected ParameterFreeConstraint, "
-                f"but found {component.support!r} of {type(component).__name__}); pass a list of {size} distributions instead, for "
-                "a MixtureGeneral"
+                "MixtureSameFamily: the support of the components must not depend on parameters (expected "
+                f"ParameterFreeConstraint, but found {component.support!r} of {type(component).__name__}); pass a list "
+                f"of {size} distributions instead, for a MixtureGeneral"
             )
         self.component_distribution = component
         shape = np.broadcast_shapes(mixing_distribution.batch_shape, component.batch_shape[:-1])
@@ -243,8 +243,8 @@ class MixtureGeneral(_Mixture):
         validate_args: check parameters and values.
 
     Raises:
-        ValueError: if the mixing distribution is not categorical, the components are no list of `k` distributions, their event shapes
-            differ, or their supports differ and `support` is not given.
+        ValueError: if the mixing distribution is not categorical, the components are no list of `k` distributions, their event
+            shapes differ, or their supports differ and `support` is not given.
 
     Example:
         >>> import numpy as np
@@ -366,7 +366,8 @@ def _checked_components(components: Any, size: int) -> list[Distribution]:
         raise ValueError(f"MixtureGeneral: component_distributions must be a list of distributions, but got {components!r}")
     if len(components) != size:
         raise ValueError(
-            f"MixtureGeneral: the number of component_distributions must be the mixture size; expected {size}, got {len(components)}"
+            "MixtureGeneral: the number of component_distributions must be the mixture size; expected "
+            f"{size}, got {len(components)}"
         )
     shapes = [c.event_shape for c in components]
     if len(set(shapes)) > 1:

@@ -63,7 +63,7 @@ _log_weights = _LogWeights()
 
 
 def pick(table: Array, value: Any, fill: float) -> Array:
-    """`table[..., value]`: the entries of the last axis that the categories in `value` name, `fill` where there is no such category.
+    """`table[..., value]`: the entries of the last axis that `value` names, `fill` where there is no such category.
 
     Values and the batch of the table broadcast. A few categories are chosen by comparisons, whose derivative needs no scatter.
     """

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax, random
@@ -19,10 +20,19 @@ from ppl.distributions.discrete.numerics import (
     to_float,
 )
 from ppl.distributions.discrete.parameters import _to_logits_bernoulli, _to_probs_bernoulli
-from ppl.distributions.discrete.sampling import binomial, int_dtype, poisson
+from ppl.distributions.discrete.sampling import int_dtype, poisson
 from ppl.distributions.discrete.shared import common_integer, filled, support_values
 from ppl.distributions.distribution.base import Distribution
-from ppl.distributions.util import Tracer, as_parameter, assert_one_of, is_concrete, lazy_property, promote_shapes, validate_sample
+from ppl.distributions.util import (
+    Tracer,
+    as_parameter,
+    assert_one_of,
+    binomial,
+    is_concrete,
+    lazy_property,
+    promote_shapes,
+    validate_sample,
+)
 
 
 class _Binomial(Distribution):
@@ -38,7 +48,7 @@ class _Binomial(Distribution):
         return constraints.integer_interval(0, self.total_count)
 
     def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
-        return binomial(key, self.probs, self.total_count, self.shape(sample_shape), self._dtype)
+        return binomial(key, to_float(self.probs, self._dtype), self.total_count, self.shape(sample_shape))
 
     @property
     def mean(self) -> Array:
@@ -54,12 +64,39 @@ class _Binomial(Distribution):
         return support_values(self, 0, common_integer(self, "total_count", self.total_count), expand)
 
 
-def split_trials(dtype: Any, value: ArrayLike, total_count: ArrayLike, *args: Any) -> tuple[Any, ...]:
-    """`(inside, k, j, *args)`: whether `0 <= value <= total_count`, successes and failures (0 outside), and `args` aligned with them."""
-    k, n, *rest = aligned(dtype, value, total_count, *args)
+def split_trials(k: Array, n: Array) -> tuple[Array, Array, Array]:
+    """Whether `0 <= k <= n`, successes and failures (0 outside)."""
     j = n - k
     inside = (k >= 0) & (j >= 0)
-    return inside, select(inside, k, 0.0), select(inside, j, 0.0), *rest
+    return inside, select(inside, k, 0.0), select(inside, j, 0.0)
+
+
+# In the densities, what depends on the count alone comes last: a loop over parameters computes it once.
+
+
+@jax.jit
+def binomial_probs_log_prob(k: Array, n: Array, probs: Array) -> Array:
+    """`log C(n, k) + k log(probs) + (n - k) log(1 - probs)`, -inf outside; of floating point arrays of one rank."""
+    inside, k, j = split_trials(k, n)
+    excess = n * probs - k
+    fit = scaled_log_ratio(k, excess, n * probs) + scaled_log_ratio(j, -excess, n * (1.0 - probs))
+    return fit + select(inside, log_count_constant(k) + log_count_constant(j) - log_count_constant(n), -np.inf)
+
+
+@jax.jit
+def binomial_logits_log_prob(k: Array, n: Array, logits: Array) -> Array:
+    """`log C(n, k) + k logits - n log(1 + exp(logits))`, -inf outside; of floating point arrays of one rank."""
+    inside, k, j = split_trials(k, n)
+    return binomial_excess(k, j, logits) + select(inside, binomial_reference(k, j), -np.inf)
+
+
+@jax.jit
+def poisson_log_prob(k: Array, rate: Array) -> Array:
+    """`k log(rate) - rate - log k!`, -inf for `k < 0`; of floating point arrays of one rank."""
+    inside = k >= 0
+    k = select(inside, k, 0.0)
+    excess = rate - k
+    return (scaled_log_ratio(k, excess, rate) - excess) + select(inside, log_count_constant(k), -np.inf)
 
 
 class BinomialProbs(_Binomial):
@@ -88,11 +125,7 @@ class BinomialProbs(_Binomial):
 
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
-        inside, k, j, p = split_trials(self._dtype, value, self.total_count, self.probs)
-        q, n = 1.0 - p, k + j
-        excess = n * p - k
-        fit = scaled_log_ratio(k, excess, n * p) + scaled_log_ratio(j, -excess, n * q)
-        return select(inside, fit + (log_count_constant(k) + log_count_constant(j) - log_count_constant(n)), -np.inf)
+        return binomial_probs_log_prob(*aligned(self._dtype, value, self.total_count, self.probs))
 
 
 class BinomialLogits(_Binomial):
@@ -121,8 +154,7 @@ class BinomialLogits(_Binomial):
 
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
-        inside, k, j, logits = split_trials(self._dtype, value, self.total_count, self.logits)
-        return select(inside, binomial_reference(k, j) + binomial_excess(k, j, logits), -np.inf)
+        return binomial_logits_log_prob(*aligned(self._dtype, value, self.total_count, self.logits))
 
 
 def Binomial(
@@ -204,14 +236,6 @@ class Poisson(Distribution):
         k, rate = aligned(self._dtype, value, self.rate)
         k, rate = jnp.broadcast_arrays(jnp.floor(k), rate)
         return select(k >= 0, lax.igammac(select(k >= 0, k, 0.0) + 1.0, rate), 0.0)
-
-
-def poisson_log_prob(k: Array, rate: Array) -> Array:
-    """`k log(rate) - rate - log k!`, -inf for `k < 0`; of floating point arrays of one rank."""
-    inside = k >= 0
-    k = select(inside, k, 0.0)
-    excess = rate - k
-    return select(inside, scaled_log_ratio(k, excess, rate) - excess + log_count_constant(k), -np.inf)
 
 
 class DiscreteUniform(Distribution):

@@ -11,11 +11,10 @@ from ppl.distributions.constraints import Constraint
 from ppl.distributions.discrete.categorical import check_log_weights, with_categories
 from ppl.distributions.discrete.numerics import aligned, log_count_constant, logsumexp, scaled_log_ratio, select, to_float
 from ppl.distributions.discrete.parameters import _to_logits_multinom, _to_probs_multinom
-from ppl.distributions.discrete.sampling import multinomial
 from ppl.distributions.discrete.shared import filled
 from ppl.distributions.distribution.base import Distribution
 from ppl.distributions.distribution.validation import check_parameter
-from ppl.distributions.util import as_operand, as_parameter, assert_one_of, is_concrete, lazy_property, validate_sample
+from ppl.distributions.util import as_operand, as_parameter, assert_one_of, is_concrete, lazy_property, multinomial, validate_sample
 
 
 class Counts(Distribution):
@@ -65,9 +64,9 @@ class Counts(Distribution):
         """
         if self.total_count_max is None and not is_concrete(self.total_count):
             raise ValueError(
-                f"{type(self).__name__}.sample: `total_count` is traced; pass total_count_max=, a Python integer that it does not exceed"
+                f"{type(self).__name__}.sample: `total_count` is traced; pass total_count_max=, a Python integer that bounds it"
             )
-        return multinomial(key, probs, self.total_count, (*sample_shape, *self.batch_shape), self._dtype)
+        return multinomial(key, to_float(probs, self._dtype), self.total_count, (*sample_shape, *self.batch_shape))
 
     def _total_column(self) -> Any:
         """`total_count` as floating point array with a last axis of size 1."""
@@ -75,7 +74,7 @@ class Counts(Distribution):
         return total[..., None] if np.ndim(total) else total
 
     def _aligned(self, value: ArrayLike, *args: Any) -> tuple[Any, ...]:
-        """`(inside, x, n, *args)`: whether the values are counts of the right sum, the counts (0 if negative), `n` with a last axis."""
+        """`(inside, x, n, *args)`: whether the sum is right, the counts (0 if negative), `n` with a last axis, and `args`."""
         x, n, *rest = aligned(self._dtype, value, self._total_column(), *args)
         last = x.ndim - 1
         inside = (lax.reduce_min(x, (last,)) >= 0) & (lax.reduce_sum(x, (last,)) == (n[..., 0] if np.ndim(n) else n))

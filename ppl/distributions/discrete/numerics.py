@@ -1,8 +1,9 @@
 """The logarithms that the densities of counts are made of, accurate in float32 for large counts and large concentrations.
 
-A probability of a count is a small difference of large log-gamma functions. Here Stirling's leading terms, which cancel, are cancelled
-on paper, and the remainders are added (Loader 2000, "Fast and accurate computation of binomial probabilities"). Derivatives are given
-where the derivative of the formula would be longer or less accurate than the formula of the derivative.
+A probability of a count is a small difference of large log-gamma functions. Here Stirling's leading terms, which cancel, are
+cancelled on paper, and the remainders are added (Loader 2000, "Fast and accurate computation of binomial probabilities").
+Derivatives are given where the derivative of the formula would be longer or less accurate than the formula of the derivative.
+The longer functions are jitted, so that a model that uses them often traces them once.
 """
 
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from ppl.distributions.util import promote_shapes
 HALF_LOG_2PI = 0.9189385332046727
 # B_2n / (2n (2n - 1)), the coefficients of Stirling's series
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400)
+
+_STRAIGHT = 80.0
 
 
 def to_float(x: Any, dtype: Any) -> Any:
@@ -48,6 +51,13 @@ def _full(x: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     return x if x.shape == shape else jnp.broadcast_to(x, shape)
 
 
+def smaller(x: Any, y: Any) -> Any:
+    """The elementwise minimum of operands that broadcast."""
+    shape = np.broadcast_shapes(np.shape(x), np.shape(y))
+    dtype = getattr(x, "dtype", None) or getattr(y, "dtype", None)
+    return lax.min(_full(x, shape, dtype), _full(y, shape, dtype))
+
+
 def _with_derivative(function: Callable[..., Array], rule: Callable[..., tuple[Any, ...]]) -> Callable[..., Array]:
     """`function` with the partial derivatives that `rule(*args)` gives as thunks (None: treated as constant in that argument)."""
     wrapped = jax.custom_jvp(function)
@@ -68,11 +78,12 @@ def _with_derivative(function: Callable[..., Array], rule: Callable[..., tuple[A
 # Stirling's formula -----------------------------------------------------------------------------------------------------
 
 
+@jax.jit
 def stirling_remainder(x: Array) -> Array:
     """`S(x) = log Gamma(x) - [(x - 1/2) log x - x + log(2 pi) / 2]` for `x > 0`.
 
-    By the asymptotic series, after `Gamma(x) = Gamma(x + m) / (x (x + 1) ... (x + m - 1))` has moved small `x` up. It costs a fifth of
-    `lgamma`, and so does its derivative.
+    By the asymptotic series, after `Gamma(x) = Gamma(x + m) / (x (x + 1) ... (x + m - 1))` has moved small `x` up. It costs a fifth
+    of `lgamma`, and so does its derivative.
     """
     m, terms = (8, 8) if x.dtype == np.float64 else (4, 4)
     small = x < m
@@ -90,6 +101,7 @@ def stirling_remainder(x: Array) -> Array:
     return series * u + select(small, shifted, 0.0)
 
 
+@jax.jit
 def log_count_constant(k: Array) -> Array:
     """`k log k - k - log k!` for counts `k >= 0`: the log probability of `k` under a Poisson law whose rate is `k`."""
     above = k + 1.0
@@ -97,12 +109,14 @@ def log_count_constant(k: Array) -> Array:
     return select(k > 0, -gap - 0.5 * lax.log(above) - HALF_LOG_2PI - stirling_remainder(above), 0.0)
 
 
+@jax.jit
 def log_gamma_ratio(x: Array, m: Array) -> Array:
     """`log Gamma(x + m) - log Gamma(x)` for `x > 0`, `m >= 0`."""
     top = x + m
     return m * lax.log(top) + (x - 0.5) * lax.log1p(m / x) - m + stirling_remainder(top) - stirling_remainder(x)
 
 
+@jax.jit
 def log_multiset(a: Array, k: Array) -> Array:
     """`log [Gamma(a + k) / (Gamma(a) k!)]`, the number of multisets of size `k` from `a` kinds, for `a > 0` and counts `k`."""
     above = k + 1.0
@@ -115,32 +129,32 @@ def log_multiset(a: Array, k: Array) -> Array:
 
 
 def _scaled_log_ratio(y: Array, d: Array, x: Array) -> Array:
-    near = lax.abs(d) < 0.5 * y
-    safe = select(y > 0, y, 1.0)
-    # x / y is not formed where y is tiny beside x
-    far = lax.log(select(x > 0, x, 1.0)) - lax.log(safe)
-    ratio = select(near, lax.log1p(select(near, d / safe, 0.0)), far)
-    return select((y > 0) & (x <= 0), -np.inf, y * ratio)
+    return y * _log_ratio(y, d, x)
+
+
+def _log_ratio(y: Array, d: Array, x: Array) -> Array:
+    """`log(x / y)` by the relative difference to the smaller of the two, where nothing cancels; something finite for `y = 0`."""
+    size = lax.log1p(lax.abs(d) / lax.max(smaller(x, select(y > 0, y, 1.0)), _tiny(d)))
+    return select(d < 0, -size, size)
+
+
+def _tiny(x: Array) -> float:
+    return float(jnp.finfo(x.dtype).tiny)
 
 
 def _scaled_log_ratio_rule(y: Array, d: Array, x: Array) -> tuple[Any, ...]:
-    safe = select(x > 0, x, 1.0)
-
-    def by_y() -> Array:
-        near = lax.abs(d) < 0.5 * y
-        far = lax.log(safe) - lax.log(select(y > 0, y, 1.0))
-        return select(near, lax.log1p(select(near, d / select(y > 0, y, 1.0), 0.0)), far) - d / safe
-
-    return by_y, lambda: y / safe, None
+    safe = lax.max(x, _tiny(d))
+    return lambda: _log_ratio(y, d, x) - d / safe, lambda: y / safe, None
 
 
 scaled_log_ratio = _with_derivative(_scaled_log_ratio, _scaled_log_ratio_rule)
-scaled_log_ratio.__doc__ = """`y log(x / y)` of `y >= 0`, given `d = x - y` and `x = y + d >= 0`, both as exactly as the caller knows them.
+scaled_log_ratio.__doc__ = """`y log(x / y)` of `y >= 0`, given `d = x - y` and `x >= 0`, both as exactly as the caller knows them.
 
-Zero where `y = 0`. It is differentiated as a function of `y` and `d`; `x` is there for its digits.
+Zero where `y = 0`. It is differentiated as a function of `y` and `d`; `x = y + d` is there for its digits.
 """
 
 
+@jax.jit
 def binomial_reference(k: Array, j: Array) -> Array:
     """`log [C(n, k) q^k (1 - q)^j]` with `n = k + j` and `q = (k + 1/2) / (n + 1)`, a binomial probability near its largest."""
     n = k + j
@@ -151,23 +165,59 @@ def binomial_reference(k: Array, j: Array) -> Array:
     return part(k) + part(j) - log_count_constant(n) - n * lax.log1p(1.0 / select(n > 0, n, 1.0))
 
 
+def _expm1(x: Array) -> Array:
+    """`exp(x) - 1`; in float32 by Taylor's series near 0, at half the cost of the general function."""
+    if x.dtype == np.float64:
+        return lax.expm1(x)
+    series = x * (1.0 + x * (1 / 2 + x * (1 / 6 + x * (1 / 24 + x * (1 / 120 + x * (1 / 720))))))
+    return select(lax.abs(x) < 0.3, series, lax.exp(x) - 1.0)
+
+
+def _binomial_parts(k: Array, j: Array, logits: Array) -> tuple[Array, ...]:
+    """In terms of the rarer outcome: its sign, its count `m`, the probability `q` it has at `l0`, and `l - l0`."""
+    rarer = k <= j
+    sign, m = select(rarer, np.ones((), logits.dtype), -1.0), select(rarer, k, j)
+    return sign, m, (m + 0.5) / (k + j + 1.0), sign * (logits - lax.log((k + 0.5) / (j + 0.5)))
+
+
 def _binomial_excess(k: Array, j: Array, logits: Array) -> Array:
-    delta = logits - (lax.log(k + 0.5) - lax.log(j + 0.5))
-    up = delta > 0
-    t = -lax.abs(delta)
-    # the mirrored form keeps the exponential below 1
-    fewer = select(up, j, k)
-    return fewer * t - (k + j) * lax.log1p((fewer + 0.5) / (k + j + 1.0) * lax.expm1(t))
+    _, m, q, delta = _binomial_parts(k, j, logits)
+    # beyond, log(1 + q (exp(delta) - 1)) is a straight line
+    bent = lax.min(delta, _STRAIGHT)
+    return m * delta - (k + j) * (lax.log1p(q * _expm1(bent)) + (delta - bent))
 
 
-binomial_excess = _with_derivative(
-    _binomial_excess,
-    lambda k, j, logits: (None, None, lambda: k - (k + j) * lax.logistic(logits)),
-)
+def _binomial_score(k: Array, j: Array, logits: Array) -> Array:
+    """`k - n sigmoid(logits)`."""
+    sign, m, q, delta = _binomial_parts(k, j, logits)
+    growth = _expm1(lax.min(delta, _STRAIGHT))
+    return sign * (m - (k + j) * (q * (1.0 + growth) / (1.0 + q * growth)))
+
+
+binomial_excess = _with_derivative(_binomial_excess, lambda k, j, logits: (None, None, lambda: _binomial_score(k, j, logits)))
 binomial_excess.__doc__ = """`k (l - l0) - n [softplus(l) - softplus(l0)]` with `n = k + j` and `l0 = log((k + 1/2) / (j + 1/2))`.
 
 The log likelihood of the logits `l` relative to a value near its largest; no large terms cancel. The counts are constants.
 """
+
+
+@jax.jit
+def polya_log_terms(k: Array, a: Array, n: Array, s: Array) -> Array:
+    """What one category with `k` of `n` counts and concentration `a` of `s` adds to the log probability of Polya's urn.
+
+    `log [Gamma(a + k) / (Gamma(a) k!)] - k log((s + n) / n) - a log((s + n) / s)`, and less what these cancel to.
+    """
+    share = 1.0 / (s + n)
+    d = a * share * n - s * share * k
+    fit = scaled_log_ratio(k, d, (a + k) * (n * share)) + scaled_log_ratio(a, -d, (a + k) * (s * share))
+    tails = stirling_remainder(a + k) - stirling_remainder(a) + log_count_constant(k)
+    return fit + tails - 0.5 * lax.log1p(k / a)
+
+
+@jax.jit
+def polya_log_norm(n: Array, s: Array) -> Array:
+    """What the sum of `polya_log_terms` exceeds the log probability by, for `n` counts and concentrations of sum `s`."""
+    return stirling_remainder(s + n) - stirling_remainder(s) + log_count_constant(n) - 0.5 * lax.log1p(n / s)
 
 
 # Bernoulli trials -------------------------------------------------------------------------------------------------------
@@ -219,9 +269,21 @@ def logsumexp(x: Array, axis: int = -1, keepdims: bool = False) -> Array:
     return lax.expand_dims(out, (axis,)) if keepdims else out
 
 
-def logaddexp(x: Array, y: Array) -> Array:
-    """`log(exp(x) + exp(y))`; both -inf gives -inf, and gradients stay finite then."""
-    top = jnp.maximum(x, y)
-    finite = top > -np.inf
-    gap = -lax.abs(select(finite, x, 0.0) - select(finite, y, 0.0))
-    return top + lax.log1p(lax.exp(gap))
+def _gap(where: Array, x: Array, y: Array) -> tuple[Array, Array]:
+    """The larger one, `y` outside; and `x - y`, 0 where both are -inf, -inf outside."""
+    top = select(where, -smaller(-x, -y), y)
+    return top, select(where, select(top > -np.inf, x - y, 0.0), -np.inf)
+
+
+def _add_probability(where: Array, x: Array, y: Array) -> Array:
+    top, gap = _gap(where, x, y)
+    return top + lax.log1p(lax.exp(-lax.abs(gap)))
+
+
+def _add_probability_rule(where: Array, x: Array, y: Array) -> tuple[Any, ...]:
+    share = lax.logistic(_gap(where, x, y)[1])
+    return None, lambda: share, lambda: 1.0 - share
+
+
+add_probability = _with_derivative(_add_probability, _add_probability_rule)
+add_probability.__doc__ = "`log(exp(x) + exp(y))` at `where`, else `y`; both -inf gives -inf, and gradients stay finite then."

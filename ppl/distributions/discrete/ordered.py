@@ -16,7 +16,7 @@ from ppl.distributions.util import as_operand, as_parameter, lazy_property, log1
 
 
 class OrderedLogistic(CategoricalProbs):
-    """A category out of `0, ..., k - 1` by cutpoints on a latent logistic scale: `P(x <= i) = 1 / (1 + exp(predictor - cutpoints[i]))`.
+    """A category out of `0, ..., k - 1`, ordered: `P(x <= i) = 1 / (1 + exp(predictor - cutpoints[i]))`.
 
     The category counts the cutpoints that `predictor` plus a standard logistic variable exceeds.
 

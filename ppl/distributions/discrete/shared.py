@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ppl._typing import Array
-from ppl.distributions.distribution.base import Distribution
 from ppl.distributions.discrete.numerics import to_float
+from ppl.distributions.distribution.base import Distribution
 from ppl.distributions.util import is_concrete
 
 

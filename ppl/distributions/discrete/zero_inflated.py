@@ -9,7 +9,7 @@ from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions import constraints
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.discrete.counts import Poisson
-from ppl.distributions.discrete.numerics import aligned, log_odds_kernel, log_probs_kernel, logaddexp, select, to_float
+from ppl.distributions.discrete.numerics import add_probability, log_odds_kernel, log_probs_kernel, select, to_float
 from ppl.distributions.discrete.parameters import _to_logits_bernoulli, _to_probs_bernoulli
 from ppl.distributions.discrete.sampling import bernoulli
 from ppl.distributions.discrete.shared import filled
@@ -91,10 +91,7 @@ class _ZeroInflated(GatedAtZero):
         base = self.base_dist.log_prob(value)
         log_gate, log_rest = self._log_gates(base)
         value, base = promote_shapes(to_float(value, base.dtype), base, shape=np.shape(log_gate))
-        base = log_rest + base
-        zero = value == 0
-        # the other branch of the maximum sees -inf only where the value is not zero
-        return select(zero, logaddexp(log_gate, select(zero, base, 0.0)), base)
+        return add_probability(value == 0, log_gate, log_rest + base)
 
     @property
     def mean(self) -> Array:
