@@ -151,6 +151,9 @@ def test_log_determinant_and_round_trip(name: str) -> None:
         np.testing.assert_allclose(inverse_ld, -ld, atol=1e-9)
         np.testing.assert_allclose(batched_ld, ld, atol=1e-12)
         assert y.dtype == np.float64
+        if not any(np.ndim(leaf) for leaf in jax.tree_util.tree_leaves(t)):
+            single = jax.eval_shape(lambda z: (t(z), t.inv(t(z)), total(t, z)), jax.ShapeDtypeStruct(case.shape, np.float32))
+            assert {leaf.dtype for leaf in single} == {np.dtype(np.float32)}
         assert t.forward_shape(z.shape) == y.shape and t.inverse_shape(y.shape) == z.shape
         assert np.asarray(t.codomain.check(np.asarray(y))).all()
         assert np.shape(ld)[1:] == z.shape[1 : z.ndim - t.domain.event_dim]

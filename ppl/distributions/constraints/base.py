@@ -37,7 +37,7 @@ class Constraint(Structure):
         raise NotImplementedError(f"{self!r} has no feasible_like")
 
     def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in (*self.leaf_fields, *self.static_fields))
+        fields = ", ".join(f"{name.lstrip('_')}={getattr(self, name)!r}" for name in (*self.leaf_fields, *self.static_fields))
         return f"{type(self).__name__.lstrip('_')}({fields})"
 
 

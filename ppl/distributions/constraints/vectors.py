@@ -1,5 +1,6 @@
 """Sets of vectors."""
 
+import jax.numpy as jnp
 import numpy as np
 
 from ppl._typing import ArrayLike
@@ -8,7 +9,7 @@ from ppl.distributions.constraints.base import Constraint, ParameterFreeConstrai
 
 def _eps(x: ArrayLike) -> float:
     """Unit roundoff of the values of `x`; integers count as single precision."""
-    return float(np.finfo(x.dtype).eps) if np.dtype(x.dtype).kind == "f" else float(np.finfo(np.float32).eps)
+    return float(jnp.finfo(x.dtype if jnp.issubdtype(x.dtype, np.floating) else np.float32).eps)
 
 
 class _Simplex(ParameterFreeConstraint):

@@ -461,7 +461,8 @@ class ExpandedDistribution(_Wrapper):
     def log_prob(self, value: ArrayLike, intermediates: list[Any] | None = None) -> Array:
         self._check_event_shape(value)
         log_prob = self._base_log_prob(value, intermediates)
-        return jnp.broadcast_to(log_prob, np.broadcast_shapes(self._batch_shape, np.shape(log_prob)))
+        shape = np.broadcast_shapes(self._batch_shape, np.shape(log_prob))
+        return log_prob if shape == np.shape(log_prob) else jnp.broadcast_to(log_prob, shape)
 
     def enumerate_support(self, expand: bool = True) -> Array:
         values = self.base_dist.enumerate_support(expand=False)

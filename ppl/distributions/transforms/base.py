@@ -62,7 +62,8 @@ class Transform(Structure):
 
     def __repr__(self) -> str:
         names = (*self.leaf_fields, *self.static_fields)
-        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+        fields = ", ".join(f"{name.lstrip('_')}={getattr(self, name)!r}" for name in names)
+        return f"{type(self).__name__}({fields})"
 
 
 class ParameterFreeTransform(Transform):

@@ -11,8 +11,18 @@ from jax import lax
 from ppl._typing import Array, ArrayLike, Shape
 from ppl.distributions import constraints
 from ppl.distributions.constraints import Constraint
+from ppl.distributions.special.elementary import log
 from ppl.distributions.transforms.base import ParameterFreeTransform, Transform
-from ppl.distributions.util import as_operand, as_parameter, float_dtype, is_concrete, promote_shapes, softplus, sum_rightmost
+from ppl.distributions.util import (
+    as_operand,
+    as_parameter,
+    batch_shape_of,
+    float_dtype,
+    is_concrete,
+    promote_shapes,
+    softplus,
+    sum_rightmost,
+)
 
 
 def as_float(x: ArrayLike) -> Array:
@@ -20,6 +30,11 @@ def as_float(x: ArrayLike) -> Array:
     if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, np.inexact):
         return x
     return jnp.asarray(x, float_dtype(x))
+
+
+def log_abs(x: ArrayLike) -> Any:
+    """`log|x|`, a Python number for a Python number and in NumPy for other concrete values."""
+    return log(abs(as_operand(x)))
 
 
 class IdentityTransform(ParameterFreeTransform):
@@ -184,9 +199,10 @@ class AffineTransform(Transform):
         return (y - loc) / scale
 
     def log_abs_det_jacobian(self, x: ArrayLike, y: ArrayLike, intermediates: Any = None) -> Array:
-        log_scale = lax.log(abs(as_float(self.scale)))
-        shape = np.broadcast_shapes(np.shape(self.loc), np.shape(log_scale), np.shape(x))
-        return sum_rightmost(jnp.broadcast_to(log_scale, shape), self.domain.event_dim)
+        log_scale = log_abs(self.scale)
+        shape = batch_shape_of(self.loc, log_scale, x)
+        dtype = float_dtype(x, self.loc, self.scale)
+        return sum_rightmost(jnp.broadcast_to(jnp.asarray(log_scale, dtype), shape), self.domain.event_dim)
 
     def forward_shape(self, shape: Shape) -> Shape:
         return np.broadcast_shapes(shape, np.shape(self.loc), np.shape(self.scale))
@@ -219,7 +235,7 @@ class PowerTransform(Transform):
 
     def log_abs_det_jacobian(self, x: ArrayLike, y: ArrayLike, intermediates: Any = None) -> Array:
         x, exponent = promote_shapes(x, self.exponent)
-        return jnp.log(abs(as_float(exponent))) + (exponent - 1.0) * jnp.log(x)
+        return log_abs(exponent) + (exponent - 1.0) * log(x)
 
     def forward_shape(self, shape: Shape) -> Shape:
         return np.broadcast_shapes(shape, np.shape(self.exponent))

@@ -1,5 +1,6 @@
 """Maps to matrices: triangular factors, correlations, covariances."""
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -83,7 +84,7 @@ class CorrCholeskyTransform(ParameterFreeTransform):
         t = vec_to_tril_matrix(lax.tanh(x), diagonal=-1)
         log_rest = _sums_to_the_left(log_left, n)
         # The floor keeps the diagonal above zero, where densities of correlation matrices are not finite.
-        floor = constant(np.log(float(jnp.finfo(x.dtype).tiny)), x)
+        floor = constant(math.log(jnp.finfo(x.dtype).tiny), x)
         return (t + _eye(n, t)) * lax.exp(lax.max(0.5 * log_rest, lax.full_like(log_rest, floor))), log_left
 
     def __call__(self, x: ArrayLike) -> Array:
@@ -194,7 +195,7 @@ class ScaledUnitLowerCholeskyTransform(_TriangularTransform):
         n = tril_dim(x.shape[-1])
         diag = x[..., x.shape[-1] - n :]
         # Below about -17 (float32) softplus(x) = exp(x), whose logarithm is x; this also avoids the logarithm of zero.
-        low = diag < 0.5 * np.log(float(jnp.finfo(x.dtype).eps))
+        low = diag < 0.5 * math.log(jnp.finfo(x.dtype).eps)
         log_scale = jnp.where(low, diag, lax.log(softplus(jnp.where(low, 0.0, diag))))
         return _dot_last(log_scale, np.arange(n)) - sum_rightmost(softplus(-diag), 1)
 
@@ -222,7 +223,7 @@ class CholeskyTransform(_Cholesky):
     def log_abs_det_jacobian(self, x: ArrayLike, y: ArrayLike, intermediates: Any = None) -> Array:
         y = as_float(y)
         n = y.shape[-1]
-        return -(n * np.log(2.0) + _dot_last(lax.log(_diagonal(y)), n - np.arange(n)))
+        return -(n * math.log(2.0) + _dot_last(lax.log(_diagonal(y)), n - np.arange(n)))
 
 
 class CorrMatrixCholeskyTransform(_Cholesky):

@@ -1,5 +1,6 @@
 """Maps of vectors: simplices, order, balls, planes."""
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -21,7 +22,7 @@ def pad_last(x: Array, before: int, after: int) -> Array:
 
 def log_sech2(x: Array) -> Array:
     """`log(1 - tanh(x)^2)` without cancellation."""
-    return 2.0 * (np.log(2.0) - x - softplus(-2.0 * x))
+    return 2.0 * (math.log(2.0) - x - softplus(-2.0 * x))
 
 
 class OrderedTransform(ParameterFreeTransform):
@@ -65,7 +66,7 @@ class StickBreakingTransform(ParameterFreeTransform):
 
     def _from_log(self, log_y: Array) -> Array:
         # Shares below the smallest normal number would be zero, where densities on the simplex are not finite.
-        return lax.exp(lax.max(log_y, lax.full_like(log_y, np.log(float(jnp.finfo(log_y.dtype).tiny)) + 1e-3)))
+        return lax.exp(lax.max(log_y, lax.full_like(log_y, math.log(jnp.finfo(log_y.dtype).tiny) + 1e-3)))
 
     def __call__(self, x: ArrayLike) -> Array:
         return self._from_log(self._log_simplex(x))
@@ -145,7 +146,7 @@ class L1BallTransform(ParameterFreeTransform):
 
     def _log_rest(self, x: Array) -> Array:
         # log(1 - |tanh x|) = log 2 - softplus(2 |x|)
-        return cumulative_sum(np.log(2.0) - softplus(2.0 * lax.abs(x)), exclusive=True)
+        return cumulative_sum(math.log(2.0) - softplus(2.0 * lax.abs(x)), exclusive=True)
 
     def call_with_intermediates(self, x: ArrayLike) -> tuple[Array, Any]:
         x = as_float(x)

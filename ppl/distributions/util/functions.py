@@ -1,5 +1,7 @@
 """Functions of numbers and vectors, accurate at their edges."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,7 +33,7 @@ def clamp_probs(probs: ArrayLike) -> Array:
 def log1mexp(x: ArrayLike) -> Array:
     """`log(1 - exp(x))` for `x < 0`, accurate for small and large `-x` (Maechler 2012); -inf at 0, nan above."""
     x = jnp.asarray(x, float_dtype(x))
-    near = x > -np.log(2.0)
+    near = x > -math.log(2.0)
     return jnp.where(
         near,
         jnp.log(-jnp.expm1(jnp.where(near, x, -1.0))),
