@@ -21,7 +21,7 @@ from ppl.distributions.transforms import IdentityTransform, Transform
 from ppl.trace import check_plates, check_value, deterministic_sites, latent_sites, observed_sites, subsampled_plates
 from ppl.util import describe, find_stack_level
 
-__all__ = ["NEEDS_NUMBERS", "Arguments", "BoundModel", "LatentSite", "ModelCall", "bind", "plate_dims"]
+__all__ = ["NEEDS_NUMBERS", "Arguments", "BoundModel", "LatentSite", "ModelCall", "bind", "check_support", "plate_dims"]
 
 NEEDS_NUMBERS = (
     jax.errors.ConcretizationTypeError,
@@ -240,10 +240,10 @@ def _check_sites(sites: Trace, latents: Trace) -> None:
         )
     check_plates(sites)
     for name, site in latents.items():
-        _check_support(name, site)
+        check_support(name, site)
 
 
-def _check_support(name: str, site: Message) -> None:
+def check_support(name: str, site: Message) -> None:
     """Refuse latent sites that gradient methods cannot sample; warn where they sample badly."""
     fn = site["fn"]
     base = fn
