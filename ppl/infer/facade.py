@@ -149,9 +149,9 @@ class TargetKernel(MCMCKernel):
 
     # Start values
 
-    def propose(self, key: Key, target: Target) -> Array:
+    def propose(self, key: Key, attempt: Array, target: Target) -> Array:
         """A position by the init strategy."""
-        return propose_start(key, target, self._init_strategy)
+        return propose_start(key, attempt, target, self._init_strategy)
 
     def start_positions(self, binding: Binding, init_params: Any, num_chains: int) -> tuple[Any, bool] | None:
         """The user's start values as positions `(c, d)`, and whether sites are missing; their coordinates are nan.

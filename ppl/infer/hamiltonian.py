@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax, random
+from jax import lax
 
+from ppl import _random as random
 from ppl._typing import Array, Key, PyTree
 from ppl.infer.adaptation.covariance import WelfordState
 from ppl.infer.adaptation.dual_averaging import DualAveragingState
@@ -18,13 +19,16 @@ from ppl.infer.algorithms.fused import Fusing, call_fused, fusing, whole_program
 from ppl.infer.algorithms.hmc import HMC
 from ppl.infer.algorithms.metric import Metric, metric_from_inverse
 from ppl.infer.algorithms.nuts import NUTS
-from ppl.infer.algorithms.protocols import HamiltonianInfo, HamiltonianState
+from ppl.infer.algorithms.protocols import HamiltonianInfo, HamiltonianParams, HamiltonianState
+from ppl.infer.algorithms.trajectory import walk_on
 from ppl.infer.launch import read_field
 from ppl.infer.target.gradient import GradientTarget, is_small_and_smooth
 from ppl.infer.target.start import Start, evaluate_start, find_start
+from ppl.util import not_jax_tracer
 
-__all__ = ["Chain", "HamiltonianProcess", "HMCAdaptState", "HMCState", "Inputs"]
+__all__ = ["Chain", "HamiltonianProcess", "HMCAdaptState", "HMCState", "Inputs", "statistics_of"]
 
+STATISTICS = "statistics"  # the field of the rows that holds what the summary tells about
 MAX_FUSED_DIMENSION = 2048  # longer sums are not left to one kernel
 
 
@@ -117,6 +121,33 @@ class Chain(NamedTuple):
     has_nan: Array
 
 
+class StartPoint(NamedTuple):
+    """Where a chain starts.
+
+    Attributes:
+        key: for the chain.
+        state: position, potential energy, gradient.
+        is_valid: whether density and gradient are finite.
+        metric: the user's; None: the identity.
+        step_size: where it is not the user's number; else None.
+    """
+
+    key: Key
+    state: HamiltonianState
+    is_valid: Array
+    metric: Metric | None
+    step_size: Array | None
+
+
+class Opening(NamedTuple):
+    """The beginning of an iteration: the key of the next one, a key for adaptation, parameters, and a trajectory of no steps."""
+
+    rng_key: Key
+    key_adapt: Key
+    params: HamiltonianParams
+    trajectory: Any
+
+
 @dataclass(frozen=True, eq=False)
 class HamiltonianProcess:
     """One chain of HMC or NUTS with windowed warm-up.
@@ -125,7 +156,7 @@ class HamiltonianProcess:
         kernel: the transition.
         warmup: the adaptation.
         target: the target, whose arrays are replaced by those of the inputs.
-        propose: `(key, target) -> position`, to find a start.
+        propose: `(key, attempt, target) -> position`, to find a start.
         initial_step_size: where adaptation starts.
         initial_inverse: blocks of the inverse mass matrix to start from; None: the identity.
         search_step_size: whether a reasonable step size is searched at the start and when the metric changes.
@@ -136,7 +167,7 @@ class HamiltonianProcess:
     kernel: NUTS | HMC
     warmup: Warmup
     target: GradientTarget
-    propose: Callable[[Key, Any], Array] | None
+    propose: Callable[[Key, Array, Any], Array] | None
     initial_step_size: Any
     initial_inverse: tuple[Any, ...] | None
     search_step_size: bool
@@ -145,48 +176,57 @@ class HamiltonianProcess:
 
     # The run
 
-    def start(self, key: Key, inputs: Inputs, position: Array | None) -> tuple[Chain, Array]:
-        """The carry at a position, or else at a proposed one, and whether density and gradient are finite there."""
-        k_start, k_chain = random.split(key)
+    def start(self, key: Key, inputs: Inputs, position: Array | None) -> StartPoint:
+        """A start at a position, or else at a proposed one."""
+        draws = random.draw(key, self.target.layout.dtype, keys=2)
         if position is None:
-            start = find_start(k_start, lambda key: self._proposal(key, inputs), inputs.target)
+            start = find_start(draws.keys[0], lambda key, attempt: self._proposal(key, attempt, inputs), inputs.target)
         else:
             start = evaluate_start(position, inputs.target)
-        return self._begin(k_chain, inputs, start)
+        return self._tuned(draws.keys[1], inputs, start)
 
-    def start_partly_given(self, key: Key, inputs: Inputs, position: Array) -> tuple[Chain, Array]:
+    def start_partly_given(self, key: Key, inputs: Inputs, position: Array) -> StartPoint:
         """As `start`, where the coordinates that are nan are proposed."""
-        k_start, k_chain = random.split(key)
+        draws = random.draw(key, self.target.layout.dtype, keys=2)
 
-        def propose(key: Key) -> Array:
-            return jnp.where(jnp.isnan(position), self._proposal(key, inputs), position)
+        def propose(key: Key, attempt: Array) -> Array:
+            return jnp.where(jnp.isnan(position), self._proposal(key, attempt, inputs), position)
 
-        return self._begin(k_chain, inputs, find_start(k_start, propose, inputs.target))
+        return self._tuned(draws.keys[1], inputs, find_start(draws.keys[0], propose, inputs.target))
 
-    def _proposal(self, key: Key, inputs: Inputs) -> Array:
+    def _proposal(self, key: Key, attempt: Array, inputs: Inputs) -> Array:
         if self.propose is None:
             raise ValueError("init_params: a potential function needs a complete start value")
-        return self.propose(key, inputs.target)
+        return self.propose(key, attempt, inputs.target)
 
-    def _begin(self, key: Key, inputs: Inputs, start: Start) -> tuple[Chain, Array]:
+    def _tuned(self, key: Key, inputs: Inputs, start: Start) -> StartPoint:
+        """Add what is not the same for every start: a metric that the user gave, and a step size that is searched for."""
         state = HamiltonianState(position=start.position, potential_energy=start.potential_energy, gradient=start.gradient)
-        return self.begin(key, inputs, state), start.is_valid
-
-    def begin(self, key: Key, inputs: Inputs, state: HamiltonianState) -> Chain:
-        """The carry at a position."""
-        dtype = state.position.dtype
-        inverse = self.initial_inverse
-        if inverse is None:
-            shapes = self.warmup.block_shapes
-            inverse = tuple(jnp.ones(s, dtype) if len(s) == 1 else jnp.eye(s[0], dtype=dtype) for s in shapes)
-        metric = metric_from_inverse(tuple(jnp.asarray(block, dtype) for block in inverse))
-        k_search, k_chain = random.split(key)
-        step_size = jnp.asarray(self.initial_step_size, dtype)
+        dtype = start.position.dtype
+        metric, step_size = None, None
+        if self.initial_inverse is not None:
+            metric = metric_from_inverse(tuple(jnp.asarray(block, dtype) for block in self.initial_inverse))
         if self.search_step_size:
-            step_size = self._search(inputs, state, k_search)(step_size, metric)
-        zero, count = jnp.zeros((), dtype), jnp.zeros((), jnp.int32)
+            k_search, key = random.draw(key, dtype, keys=2).keys
+            first = jnp.asarray(self.initial_step_size, dtype)
+            step_size = self._search(inputs, state, k_search)(first, metric or self._identity())
+        elif not not_jax_tracer(self.initial_step_size):
+            step_size = jnp.asarray(self.initial_step_size, dtype)
+        return StartPoint(key=key, state=state, is_valid=start.is_valid, metric=metric, step_size=step_size)
+
+    def _identity(self) -> Metric:
+        dtype = self.target.layout.dtype
+        blocks = tuple(np.ones(s, dtype) if len(s) == 1 else np.eye(s[0], dtype=dtype) for s in self.warmup.block_shapes)
+        return Metric(inverse=blocks, root=blocks, root_inverse=blocks)
+
+    def chain_at(self, start: StartPoint) -> Chain:
+        """The carry before the first iteration. What is constant is NumPy's: outside a trace nothing is compiled for it."""
+        dtype = np.dtype(self.target.layout.dtype)
+        step_size = np.asarray(self.initial_step_size, dtype) if start.step_size is None else start.step_size
+        zero, count, false = np.zeros((), dtype), np.zeros((), np.int32), np.zeros((), bool)
+        state = start.state
         return Chain(
-            rng_key=k_chain,
+            rng_key=start.key,
             i=count,
             state=state,
             info=HamiltonianInfo(
@@ -194,52 +234,63 @@ class HamiltonianProcess:
                 accept_prob=zero,
                 num_steps=count,
                 trajectory_length=zero,
-                diverging=jnp.zeros((), bool),
+                diverging=false,
                 last_position=state.position,
-                is_nan=jnp.zeros((), bool),
+                is_nan=false,
             ),
-            warmup=self.warmup.init(step_size, metric),
+            warmup=self.warmup.init(step_size, start.metric or self._identity()),
             mean_accept_prob=zero,
-            nan_position=jnp.zeros_like(state.position),
-            has_nan=jnp.zeros((), bool),
+            nan_position=np.zeros(np.shape(state.position), dtype),
+            has_nan=false,
         )
 
     def step(self, carry: Chain, inputs: Inputs) -> Chain:
         """One trajectory, and what warm-up learns from it."""
-        rng_key, k_step, k_adapt = random.split(carry.rng_key, 3)
-        params = self.warmup.params(carry.i, carry.warmup, inputs.schedule)
-        state, info = self.kernel.step(k_step, carry.state, inputs.target, params)
-        signal = Signal(position=state.position, accept_prob=info.accept_prob)
+        opening = call_fused(self._open, carry.rng_key, carry.i, carry.state, carry.warmup, inputs.schedule)
+        trajectory = walk_on(self.kernel, opening.trajectory, inputs.target, opening.params)
+        chain = call_fused(self._close, carry, opening.rng_key, trajectory, inputs.schedule)
+        if not (self.warmup.adapt_step_size or self.warmup.adapt_metric):
+            return chain
 
         def adapt() -> WarmupState:
-            return self._adapt(carry.i, signal, carry.warmup, inputs, k_adapt, state)
+            return self._adapt(carry.i, chain, carry.warmup, inputs, opening.key_adapt)
 
-        warmup = lax.cond(params.warming_up, adapt, lambda: carry.warmup)
+        return chain._replace(warmup=lax.cond(opening.params.warming_up, adapt, lambda: carry.warmup))
+
+    def _open(self, key: Key, i: Array, state: HamiltonianState, warmup: WarmupState, schedule: Schedule) -> Opening:
+        """Keys, parameters, and a trajectory of no steps."""
+        draws = random.draw(key, state.position.dtype, keys=3)
+        params = self.warmup.params(i, warmup, schedule)
+        return Opening(draws.keys[0], draws.keys[2], params, self.kernel.begin(draws.keys[1], state, params))
+
+    def _close(self, carry: Chain, rng_key: Key, trajectory: Any, schedule: Schedule) -> Chain:
+        """The next state, and what is told about it."""
+        state, info = self.kernel.finish(trajectory)
         i = carry.i + 1
-        phase_length = lax.select(params.warming_up, i, i - inputs.schedule.num_warmup)
-        is_first_nan = info.is_nan & ~carry.has_nan & ~params.warming_up
+        warming_up = carry.i < schedule.num_warmup
+        phase_length = lax.select(warming_up, i, i - schedule.num_warmup)
+        is_first_nan = info.is_nan & ~carry.has_nan & ~warming_up
         gain = (info.accept_prob - carry.mean_accept_prob) / phase_length.astype(info.accept_prob.dtype)
         return Chain(
             rng_key=rng_key,
             i=i,
             state=state,
             info=info,
-            warmup=warmup,
+            warmup=carry.warmup,
             mean_accept_prob=carry.mean_accept_prob + gain,
             nan_position=lax.select(is_first_nan, info.last_position, carry.nan_position),
             has_nan=carry.has_nan | is_first_nan,
         )
 
-    def _adapt(
-        self, i: Array, signal: Signal, warmup: WarmupState, inputs: Inputs, key: Key, state: HamiltonianState
-    ) -> WarmupState:
+    def _adapt(self, i: Array, chain: Chain, warmup: WarmupState, inputs: Inputs, key: Key) -> WarmupState:
+        signal = Signal(position=chain.state.position, accept_prob=chain.info.accept_prob)
         if self.search_step_size:
-            return self.warmup.update(i, signal, warmup, inputs.schedule, self._search(inputs, state, key))
-        if all(len(shape) == 1 for shape in self.warmup.block_shapes):
-            return call_fused(self._adapt_diagonal, i, signal, warmup, inputs.schedule)
-        return self._adapt_diagonal(i, signal, warmup, inputs.schedule)
+            return self.warmup.update(i, signal, warmup, inputs.schedule, self._search(inputs, chain.state, key))
+        if self._is_diagonal():
+            return call_fused(self._adapt_without_search, i, signal, warmup, inputs.schedule)
+        return self._adapt_without_search(i, signal, warmup, inputs.schedule)
 
-    def _adapt_diagonal(self, i: Array, signal: Signal, warmup: WarmupState, schedule: Schedule) -> WarmupState:
+    def _adapt_without_search(self, i: Array, signal: Signal, warmup: WarmupState, schedule: Schedule) -> WarmupState:
         return self.warmup.update(i, signal, warmup, schedule)
 
     def _search(self, inputs: Inputs, state: HamiltonianState, key: Key) -> Callable[[Array, Metric], Array]:
@@ -249,14 +300,11 @@ class HamiltonianProcess:
         return search
 
     def read(self, carry: Chain) -> dict[str, Array]:
-        """Position, what the summary tells about, and the fields that the user wants."""
-        rows = {
-            "z": carry.state.position,
-            "diverging": carry.info.diverging,
-            "num_steps": carry.info.num_steps,
-            "energy": carry.info.energy,
-            "accept_prob": carry.info.accept_prob,
-        }
+        """Position, what the summary tells about as one vector, and the fields that the user wants."""
+        dtype = carry.state.position.dtype
+        info = carry.info
+        statistics = jnp.stack([info.energy, info.accept_prob, info.num_steps.astype(dtype), info.diverging.astype(dtype)])
+        rows = {"z": carry.state.position, STATISTICS: statistics}
         if not self.fields:
             return rows
         state = self.public_state(carry)
@@ -268,9 +316,18 @@ class HamiltonianProcess:
         modes = [Fusing.NOTHING]
         if jax.default_backend() == "cpu" and 0 < self.target.layout.dimension <= MAX_FUSED_DIMENSION:
             modes.append(Fusing.UPDATES)
-            if self._is_diagonal() and not self.search_step_size and is_small_and_smooth(self.target):
+            if self._is_one_kernel():
                 modes.append(Fusing.WHOLE)
         return [_in_mode(mode) for mode in reversed(modes)]
+
+    @property
+    def start_wrappers(self) -> Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]]:
+        """The same for the program that finds a start, which has no updates."""
+        return self.wrappers if self._is_one_kernel() else [_in_mode(Fusing.NOTHING)]
+
+    def _is_one_kernel(self) -> bool:
+        """Whether the whole program can be one kernel."""
+        return self._is_diagonal() and not self.search_step_size and is_small_and_smooth(self.target)
 
     def _is_diagonal(self) -> bool:
         return all(len(shape) == 1 for shape in self.warmup.block_shapes)
@@ -358,6 +415,16 @@ class HamiltonianProcess:
             nan_position=np.zeros(np.shape(position), self.target.layout.dtype),
             has_nan=np.zeros(np.shape(state.i), bool),
         )
+
+
+def statistics_of(rows: Any) -> dict[str, Any]:
+    """The statistics in rows `(..., 4)` by name."""
+    return {
+        "energy": rows[..., 0],
+        "accept_prob": rows[..., 1],
+        "num_steps": rows[..., 2].astype(np.int32),
+        "diverging": rows[..., 3] != 0,
+    }
 
 
 def _in_mode(mode: Fusing) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -2,13 +2,15 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ppl import _random as random
 from ppl._typing import Array, Key, PyTree
 from ppl.infer.facade import Binding, TargetKernel
-from ppl.infer.hamiltonian import Chain, HamiltonianProcess, HMCState, Inputs
-from ppl.infer.launch import is_traced, key_of_chain
+from ppl.infer.hamiltonian import STATISTICS, Chain, HamiltonianProcess, HMCState, Inputs, StartPoint, statistics_of
+from ppl.infer.launch import is_traced, key_of_chain, words_of_chain
 from ppl.infer.run.programs import Programs
 from ppl.infer.target.diagnose import explain
 
@@ -39,9 +41,9 @@ class HamiltonianLaunch:
         self.positions, self.is_partial = (None, False) if given is None else given
         self.programs = binding.programs.setdefault(process.fields, Programs())
 
-    def _start(self, keys: Key, chain: Array, inputs: Inputs, position: Array | None) -> tuple[Chain, Array]:
+    def _start(self, keys: Key, chain: Array, inputs: Inputs, position: Array | None) -> StartPoint:
         begin = self.process.start_partly_given if self.is_partial else self.process.start
-        return begin(key_of_chain(keys, chain), inputs, position)
+        return begin(words_of_chain(keys, chain), inputs, position)
 
     def _start_name(self, keys: Key) -> tuple[Any, ...]:
         return ("start", self.positions is None, self.is_partial, np.shape(keys), str(keys.dtype))
@@ -51,7 +53,10 @@ class HamiltonianLaunch:
 
     def prepare(self, keys: Key) -> Chain:
         """Begin to compile the start."""
-        return self.programs.prepare(self._start_name(keys), self._start, (keys, np.int32(0), self.inputs, self._position(0)))[0]
+        arguments = (keys, np.int32(0), self.inputs, self._position(0))
+        name = self._start_name(keys)
+        point = self.programs.prepare(name, self._start, arguments, lambda: self.process.start_wrappers)
+        return jax.eval_shape(self.process.chain_at, point)
 
     def start(self, keys: Key, num_chains: int) -> list[Chain]:
         """Start the chains, one after another.
@@ -60,16 +65,17 @@ class HamiltonianLaunch:
             RuntimeError: if a start has no finite density and gradient, with the reason.
         """
         if is_traced(keys, self.inputs, self.positions):
-            return [self._start(keys, jnp.int32(i), self.inputs, self._position(i))[0] for i in range(num_chains)]
+            points = [self._start(keys, jnp.int32(i), self.inputs, self._position(i)) for i in range(num_chains)]
+            return [self.process.chain_at(point) for point in points]
         self.prepare(keys)
         program = self.programs.get(self._start_name(keys))
         carries = []
         for i in range(num_chains):
-            carry, is_valid = program(keys, np.int32(i), self.inputs, self._position(i))
-            if not is_valid:
-                position = np.asarray(carry.state.position)
+            point = program(keys, np.int32(i), self.inputs, self._position(i))
+            if not point.is_valid:
+                position = np.asarray(point.state.position)
                 self.kernel.raise_invalid_start(self.binding, self.inputs.target, position, self.positions is not None)
-            carries.append(carry)
+            carries.append(self.process.chain_at(point))
         return carries
 
     def public(self, carry: Chain) -> HMCState:
@@ -82,7 +88,13 @@ class HamiltonianLaunch:
         batch = np.shape(state.i)
         carry = self.process.carry_of(state, layout.ravel if is_traced(state) else lambda z: layout.ravel_host(z, batch))
         zero = np.zeros(batch, np.int32)
-        return carry._replace(i=zero, mean_accept_prob=np.zeros(batch, layout.dtype))
+        return carry._replace(
+            rng_key=random.words(jnp.asarray(carry.rng_key)), i=zero, mean_accept_prob=np.zeros(batch, layout.dtype)
+        )
+
+    def with_key(self, carry: Chain, keys: Key, chain: int) -> Chain:
+        """A carry with the key of a chain."""
+        return carry._replace(rng_key=random.words(key_of_chain(keys, chain)))
 
     def finish(self, row: Array, inputs: Inputs) -> PyTree:
         """Constrained values and deterministic sites of a position."""
@@ -96,6 +108,11 @@ class HamiltonianLaunch:
                 positions = np.asarray(carry.nan_position).reshape(-1, self.binding.target.layout.dimension)
                 return explain(self.inputs.target, positions[found[0, 0]])
         return []
+
+    def expand(self, rows: dict[str, Any]) -> dict[str, Any]:
+        """The statistics by name."""
+        others = {name: value for name, value in rows.items() if name != STATISTICS}
+        return others | (statistics_of(rows[STATISTICS]) if STATISTICS in rows else {})
 
     def unravel(self, rows: np.ndarray) -> PyTree:
         """Positions as the user's pytree."""

@@ -11,6 +11,7 @@ import numpy as np
 from jax import random
 from jax.flatten_util import ravel_pytree
 
+from ppl._random import words
 from ppl._typing import Array, Key, PyTree
 from ppl.diagnostics import ebfmi
 from ppl.infer.adaptation.warmup import Schedule, Warmup
@@ -23,7 +24,7 @@ from ppl.infer.facade import Binding, TargetKernel
 from ppl.infer.hamiltonian import HamiltonianProcess, HMCAdaptState, HMCState, Inputs
 from ppl.infer.hamiltonian_launch import HamiltonianLaunch
 from ppl.infer.initialization import init_to_uniform
-from ppl.util import find_stack_level, not_jax_tracer
+from ppl.util import as_key, find_stack_level, not_jax_tracer
 
 __all__ = ["HMC", "NUTS", "HMCAdaptState", "HMCState", "hmc", "momentum_generator"]
 
@@ -285,10 +286,10 @@ class HMC(TargetKernel):
         found = self.start_positions(binding, init_params, 1)
         given, is_partial = (None, False) if found is None else (found[0][0], found[1])
         start = process.start_partly_given if is_partial else process.start
-        carry, is_valid = jax.jit(start)(rng_key, inputs, given)
-        if not_jax_tracer(is_valid) and not is_valid:
-            self.raise_invalid_start(binding, inputs.target, np.asarray(carry.state.position), given is not None)
-        return process.public_state(carry)
+        point = jax.jit(start)(words(as_key(rng_key)), inputs, given)
+        if not_jax_tracer(point.is_valid) and not point.is_valid:
+            self.raise_invalid_start(binding, inputs.target, np.asarray(point.state.position), given is not None)
+        return process.public_state(jax.tree.map(jnp.asarray, process.chain_at(point)))
 
     def sample(self, state: HMCState, model_args: tuple[Any, ...] = (), model_kwargs: Mapping[str, Any] | None = None) -> HMCState:
         """The next state.
@@ -300,7 +301,7 @@ class HMC(TargetKernel):
             raise RuntimeError(f"{type(self).__name__}.sample: call `init` first")
         binding, arrays = self.bind(model_args, model_kwargs or {}, None)
         process, inputs = self.process(binding), self.inputs(binding, arrays, self._num_warmup)
-        carry = process.carry_of(state, binding.target.layout.ravel)
+        carry = process.carry_of(state._replace(rng_key=words(state.rng_key)), binding.target.layout.ravel)
         return process.public_state(process.step(jax.tree.map(jnp.asarray, carry), inputs))
 
     def refresh(self, state: HMCState, model_args: tuple[Any, ...] = (), model_kwargs: Mapping[str, Any] | None = None) -> HMCState:

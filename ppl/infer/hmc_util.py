@@ -13,6 +13,7 @@ import numpy as np
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
+from ppl._random import draw, words
 from ppl._typing import Array, Key, PyTree
 from ppl.infer.adaptation.covariance import WelfordState, estimate, regularize, welford_init, welford_update
 from ppl.infer.adaptation.dual_averaging import DualAveragingState, dual_averaging_init, dual_averaging_update
@@ -94,7 +95,7 @@ def dual_averaging(
     """
 
     def init_fn(prox_center: Any = 0.0) -> DualAveragingState:
-        return dual_averaging_init(jnp.asarray(prox_center, jnp.result_type(float)))
+        return jax.tree.map(jnp.asarray, dual_averaging_init(jnp.asarray(prox_center, jnp.result_type(float))))
 
     def update_fn(g: Any, state: DualAveragingState) -> DualAveragingState:
         return dual_averaging_update(g, DualAveragingState(*state), t0, kappa, gamma)
@@ -125,7 +126,7 @@ def welford_covariance(diagonal: bool = True) -> tuple[Callable[..., Any], Calla
         if isinstance(size, Mapping):
             return {name: init_fn(shape) for name, shape in size.items()}
         length = int(size) if isinstance(size, int | np.integer) else int(size[-1])
-        return welford_init(((length,) if diagonal else (length, length),), jnp.result_type(float))
+        return jax.tree.map(jnp.asarray, welford_init(((length,) if diagonal else (length, length),), jnp.result_type(float)))
 
     def update_fn(sample: Any, state: Any) -> Any:
         if isinstance(state, dict):
@@ -340,7 +341,7 @@ def find_reasonable_step_size(
         gain = kinetic_fn(inverse_mass_matrix, r) - kinetic_fn(inverse_mass_matrix, end.r)
         return start.potential_energy - end.potential_energy + gain
 
-    return search_step_size(jnp.asarray(init_step_size, jnp.result_type(float)), rng_key, log_acceptance)
+    return search_step_size(jnp.asarray(init_step_size, jnp.result_type(float)), words(rng_key), log_acceptance)
 
 
 class _FunctionKinetic:
@@ -388,7 +389,8 @@ def build_tree(
     step_size = jnp.asarray(step_size, position.dtype)
     params = HamiltonianParams(step_size, Metric((inverse_mass_matrix,), (), ()), jnp.asarray(False))
     start = HamiltonianState(position, verlet_state.potential_energy, flat(verlet_state.z_grad))
-    trajectory = kernel.begin_at(rng_key, start, flat(verlet_state.r), params)
+    draws = draw(words(rng_key), position.dtype, keys=1, uniforms=1)
+    trajectory = kernel.begin_at(draws.keys[0], draws.uniforms[0], start, flat(verlet_state.r), params)
 
     def extend(carry: tuple[Any, Array]) -> tuple[Any, Array]:
         trajectory, last = carry

@@ -14,8 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import random
 
-from ppl._typing import Array, Message
+from ppl._random import draw
+from ppl._typing import Array, Key, Message
 from ppl.distributions import biject_to
+from ppl.infer.target.start import PositionStrategy
 from ppl.util import find_stack_level
 
 __all__ = ["init_to_feasible", "init_to_mean", "init_to_median", "init_to_sample", "init_to_uniform", "init_to_value"]
@@ -37,28 +39,43 @@ def _shape(site: Message) -> tuple[int, ...]:
     return site["fn"].shape(site["kwargs"]["sample_shape"])
 
 
-def init_to_uniform(site: Message | None = None, radius: float = 2.0) -> Any:
+class _Uniform(PositionStrategy):
     """Uniform on `[-radius, radius]` in the unconstrained space.
+
+    Args:
+        site: a site; None for the strategy with another radius.
+        radius: half the width.
 
     Example:
         >>> from ppl.infer import init_to_uniform
         >>> strategy = init_to_uniform(radius=0.5)
     """
-    if site is None:
-        return partial(init_to_uniform, radius=radius)
-    if not _is_open(site, "init_to_uniform"):
-        return None
-    transform = biject_to(site["fn"].support)
-    shape = transform.inverse_shape(_shape(site))
-    if radius == 0:
-        return transform(jnp.zeros(shape))
-    return transform(random.uniform(site["kwargs"]["rng_key"], shape, minval=-radius, maxval=radius))
+
+    def __init__(self, radius: float = 2.0) -> None:
+        self.radius = radius
+
+    def __call__(self, site: Message | None = None, radius: float | None = None) -> Any:
+        radius = self.radius if radius is None else radius
+        if site is None:
+            return _Uniform(radius)
+        if not _is_open(site, "init_to_uniform"):
+            return None
+        transform = biject_to(site["fn"].support)
+        shape = transform.inverse_shape(_shape(site))
+        if radius == 0:
+            return transform(jnp.zeros(shape))
+        return transform(random.uniform(site["kwargs"]["rng_key"], shape, minval=-radius, maxval=radius))
+
+    def position(self, key: Key, attempt: Array, dimension: int, dtype: Any) -> Array:
+        """All coordinates at once."""
+        return self.radius * (2 * draw(key, dtype, uniforms=dimension, stage=attempt).uniforms - 1)
+
+
+init_to_uniform = _Uniform()
 
 
 def init_to_feasible(site: Message | None = None) -> Any:
     """The image of 0: a value inside the support, whatever the distribution."""
-    if site is None:
-        return init_to_feasible
     return init_to_uniform(site, radius=0)
 
 

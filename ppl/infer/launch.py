@@ -8,13 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ppl import _random as random
 from ppl._typing import Array, Key, PyTree
-from ppl.infer.run.process import Process, chain_key
+from ppl.infer.run.process import Process
 from ppl.infer.run.programs import Programs
 from ppl.infer.target.model import Arguments
 from ppl.util import identity, not_jax_tracer
 
-__all__ = ["Launch", "UserLaunch", "is_traced", "key_of_chain", "read_field", "stack_carries", "unstack_carry"]
+CHAIN_STREAM = 0x636861  # any constant: keeps the keys of chains apart from those that the first one derives from the seed
+
+__all__ = ["Launch", "UserLaunch", "is_traced", "key_of_chain", "read_field", "stack_carries", "unstack_carry", "words_of_chain"]
 
 
 def is_traced(*trees: PyTree) -> bool:
@@ -37,10 +40,23 @@ def unstack_carry(carry: PyTree, num_chains: int) -> list[PyTree]:
     return [jax.tree.map(itemgetter(i), carry) for i in range(num_chains)]
 
 
-def key_of_chain(keys: Key, chain: Array) -> Key:
-    """The key of a chain out of one seed, or its own out of an array of keys."""
-    rank = jnp.ndim(keys) if jnp.issubdtype(keys.dtype, jax.dtypes.prng_key) else jnp.ndim(keys) - 1
-    return chain_key(keys, chain) if rank == 0 else keys[chain]
+def _is_one_key(keys: Key) -> bool:
+    return jnp.ndim(keys) == (0 if jnp.issubdtype(keys.dtype, jax.dtypes.prng_key) else 1)
+
+
+def key_of_chain(keys: Key, chain: int) -> Key:
+    """The key of a chain: its own out of an array of keys, or out of one seed; the first chain has the seed itself."""
+    if not _is_one_key(keys):
+        return keys[chain]
+    return keys if chain == 0 else jax.random.fold_in(jax.random.fold_in(keys, CHAIN_STREAM), chain)
+
+
+def words_of_chain(keys: Key, chain: Array) -> Array:
+    """The same for the samplers' own generator, for a traced number of the chain."""
+    if not _is_one_key(keys):
+        return random.words(keys[chain])
+    seed = random.words(keys)
+    return jnp.where(chain == 0, seed, random.fold_in(seed, chain))
 
 
 class Launch(Protocol):
@@ -72,11 +88,17 @@ class Launch(Protocol):
     def carry_of(self, state: Any) -> PyTree:
         """The carry of a public state, at the beginning of a run without warm-up; with or without a leading chain axis."""
 
+    def with_key(self, carry: PyTree, keys: Key, chain: int) -> PyTree:
+        """A carry with the key of a chain, where it has one."""
+
     def finish(self, row: Any, inputs: PyTree) -> PyTree:
         """What the user gets of one row of the sample field."""
 
     def unravel(self, rows: Any) -> PyTree:
         """Rows of the sample field as the user's pytree."""
+
+    def expand(self, rows: dict[str, Any]) -> dict[str, Any]:
+        """The fields of rows under their public names."""
 
     def problems(self, carries: list[PyTree]) -> list[str]:
         """What went wrong on the way, in words."""
@@ -169,14 +191,14 @@ class UserLaunch:
     def start(self, keys: Key, num_chains: int) -> list[PyTree]:
         """Call `init` for each chain; once with all keys for an ensemble."""
         if self.kernel.is_ensemble_kernel:
-            all_keys = jax.vmap(lambda chain: key_of_chain(keys, chain))(jnp.arange(num_chains, dtype=jnp.int32))
+            all_keys = jnp.stack([key_of_chain(keys, i) for i in range(num_chains)])
             return [self._init(all_keys, self.init_params)]
         carries = []
         for i in range(num_chains):
             start = self.init_params
             if num_chains > 1 and start is not None:
                 start = jax.tree.map(itemgetter(i), start)
-            carries.append(self._init(key_of_chain(keys, jnp.int32(i)), start))
+            carries.append(self._init(key_of_chain(keys, i), start))
         return carries
 
     def _init(self, keys: Key, init_params: PyTree) -> PyTree:
@@ -191,6 +213,11 @@ class UserLaunch:
         """The state is the carry."""
         return state
 
+    def with_key(self, carry: PyTree, keys: Key, chain: int) -> PyTree:
+        """A state with the key of a chain, where it has one."""
+        has_key = "rng_key" in getattr(carry, "_fields", ())
+        return carry._replace(rng_key=key_of_chain(keys, chain)) if has_key else carry
+
     def finish(self, row: Any, inputs: PyTree) -> PyTree:
         """What `postprocess_fn` makes of a sample."""
         args, kwargs = self.process.arguments.join(inputs)
@@ -198,6 +225,10 @@ class UserLaunch:
 
     def unravel(self, rows: Any) -> PyTree:
         """Samples are what they are."""
+        return rows
+
+    def expand(self, rows: dict[str, Any]) -> dict[str, Any]:
+        """Fields have their names."""
         return rows
 
     def problems(self, carries: list[PyTree]) -> list[str]:

@@ -289,9 +289,7 @@ class MCMC:
         carry = launch.carry_of(resumed)
         is_one = self.num_chains == 1 or self.sampler.is_ensemble_kernel
         carries = [carry] if is_one else unstack_carry(carry, self.num_chains)
-        if "rng_key" not in getattr(carry, "_fields", ()):
-            return carries
-        return [carry._replace(rng_key=key_of_chain(keys, jnp.int32(i))) for i, carry in enumerate(carries)]
+        return [launch.with_key(carry, keys, i) for i, carry in enumerate(carries)]
 
     def _run_chains(self, launch: Launch, carries: list[PyTree], total: int, num_warmup: int, thinning: Thinning) -> Execution:
         process: Any = launch.process
@@ -315,7 +313,7 @@ class MCMC:
         def describe(carry: PyTree) -> str:
             return self.sampler.get_diagnostics_str(launch.public(carry))
 
-        return Bars(num_bars, total, num_warmup, describe, _summarize_live, launch.sample_field)
+        return Bars(num_bars, total, num_warmup, describe, _summarize_live, launch.sample_field, launch.expand)
 
     def _run_as_one(
         self, launch: Launch, keys: Key, carries: list[PyTree], init_params: PyTree, total: int, thinning: Thinning
@@ -333,7 +331,7 @@ class MCMC:
             self._carries = [carry]
         else:
             stacked = jax.tree.map(jnp.asarray, stack_carries(carries))
-            chain_keys = jax.vmap(partial(key_of_chain, keys))(jnp.arange(self.num_chains, dtype=jnp.int32))
+            chain_keys = jnp.stack([key_of_chain(keys, i) for i in range(self.num_chains)])
             if callable(self.chain_method):
                 rows, carry = self.chain_method(one_chain)(chain_keys, stacked, init_params)
             elif self.chain_method == "sequential":

@@ -49,6 +49,7 @@ class Results:
             ValueError: if a site to be dropped is not there.
         """
         own = launch.sample_field
+        rows = launch.expand(rows)
         requested = [name for name in default_fields if name != own]
         fields = {name: value for name, value in rows.items() if name != own}
         for name in extra_fields:

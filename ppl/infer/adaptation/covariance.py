@@ -3,9 +3,10 @@
 Source: Welford (1962), Technometrics 4; regularisation: Stan reference manual, "Euclidean metric".
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from ppl._typing import Array
@@ -21,11 +22,11 @@ class WelfordState(NamedTuple):
     n: Array
 
 
-def welford_init(shapes: tuple[tuple[int, ...], ...], dtype: jnp.dtype) -> WelfordState:
+def welford_init(shapes: tuple[tuple[int, ...], ...], dtype: Any) -> WelfordState:
     """The state before the first draw, for blocks of these shapes."""
     dimension = sum(shape[0] for shape in shapes)
     return WelfordState(
-        mean=jnp.zeros(dimension, dtype), m2=tuple(jnp.zeros(shape, dtype) for shape in shapes), n=jnp.zeros((), jnp.int32)
+        mean=np.zeros(dimension, dtype), m2=tuple(np.zeros(shape, dtype) for shape in shapes), n=np.zeros((), np.int32)
     )
 
 

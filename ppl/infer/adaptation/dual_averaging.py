@@ -6,6 +6,7 @@ Source: Nesterov (2009), Math. Program. 120; Hoffman, Gelman (2014), JMLR 15, se
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 
 from ppl._typing import Array
 
@@ -32,9 +33,8 @@ class DualAveragingState(NamedTuple):
 
 def dual_averaging_init(prox_center: Array) -> DualAveragingState:
     """The state before the first update."""
-    center = jnp.asarray(prox_center)
-    zero = jnp.zeros_like(center)
-    return DualAveragingState(x_t=zero, x_avg=zero, g_avg=zero, t=jnp.zeros((), jnp.int32), prox_center=center)
+    zero = np.zeros((), prox_center.dtype)
+    return DualAveragingState(x_t=zero, x_avg=zero, g_avg=zero, t=np.zeros((), np.int32), prox_center=prox_center)
 
 
 def dual_averaging_update(

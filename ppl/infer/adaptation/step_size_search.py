@@ -6,10 +6,11 @@ Source: Hoffman, Gelman (2014), JMLR 15, Algorithm 4, with the threshold 0.8 of 
 from collections.abc import Callable
 
 import jax.numpy as jnp
-from jax import lax, random
+from jax import lax
 
+from ppl import _random as random
 from ppl._typing import Array, Key
-from ppl.infer.algorithms.metric import Kinetic, Metric, sample_momentum
+from ppl.infer.algorithms.metric import Kinetic, Metric, momentum_of
 from ppl.infer.algorithms.protocols import HamiltonianState, Target
 
 __all__ = ["find_step_size", "search_step_size"]
@@ -21,7 +22,7 @@ def find_step_size(target: Target, kinetic: Kinetic, state: HamiltonianState, me
     """The first step size, doubled or halved, with which the acceptance probability of one leapfrog step crosses the threshold."""
 
     def log_acceptance(step_size: Array, key: Key) -> Array:
-        p = sample_momentum(metric, key, state.position)
+        p = momentum_of(metric, random.draw(key, state.position.dtype, normals=state.position.size).normals)
         p_half = p - 0.5 * step_size * state.gradient
         q = state.position + step_size * kinetic.velocity(metric, p_half)
         potential_energy, gradient = target.value_and_gradient(q)
@@ -41,7 +42,7 @@ def search_step_size(step_size: Array, key: Key, log_acceptance: Callable[[Array
 
     def move(carry: tuple[Array, Array, Array, Key]) -> tuple[Array, Array, Array, Key]:
         step_size, last, direction, key = carry
-        key, k_momentum = random.split(key)
+        key, k_momentum = random.draw(key, step_size.dtype, keys=2).keys
         step_size = step_size * 2.0 ** direction.astype(step_size.dtype)
         return step_size, direction, direction_of(step_size, k_momentum), key
 

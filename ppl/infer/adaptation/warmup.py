@@ -5,9 +5,10 @@ Source: Stan reference manual, "Automatic parameter tuning"; Hoffman, Gelman (20
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from ppl._typing import Array
@@ -68,9 +69,9 @@ class Warmup:
         return WarmupState(
             step_size=step_size,
             metric=metric,
-            averaging=dual_averaging_init(jnp.log(10.0 * step_size)),
+            averaging=dual_averaging_init(_log(step_size * 10)),
             covariance=welford_init(self.block_shapes, step_size.dtype),
-            window=jnp.zeros((), jnp.int32),
+            window=np.zeros((), np.int32),
         )
 
     def params(self, i: Array, state: WarmupState, schedule: Schedule) -> HamiltonianParams:
@@ -141,6 +142,11 @@ class Warmup:
         new = metric_from_inverse(inverse)
         blocks = [tree_select(_is_usable(*pair[0]), *pair) for pair in zip(zip(*new), zip(*state.metric))]
         return Metric(*(tuple(parts) for parts in zip(*blocks)))
+
+
+def _log(x: Any) -> Any:
+    """The logarithm, of a NumPy number without JAX, which would compile a program for it."""
+    return np.log(x) if isinstance(x, np.ndarray | np.generic) else jnp.log(x)
 
 
 def _is_usable(inverse: Array, root: Array, root_inverse: Array) -> Array:

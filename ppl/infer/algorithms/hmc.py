@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import lax, random
+from jax import lax
 
+from ppl import _random as random
 from ppl._typing import Array, Key
-from ppl.infer.algorithms.metric import EuclideanKinetic, Kinetic, sample_momentum
+from ppl.infer.algorithms.metric import EuclideanKinetic, Kinetic, momentum_of
 from ppl.infer.algorithms.protocols import HamiltonianInfo, HamiltonianParams, HamiltonianState, Target, tree_select
 from ppl.infer.algorithms.trajectory import MAX_ENERGY_ERROR, energy_error, init_state, walk
 
@@ -32,7 +33,7 @@ class Trajectory(NamedTuple):
     step_size: Array
     num_steps: Array
     steps_left: Array
-    key: Key
+    uniform: Array
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ class HMC:
 
     def begin(self, key: Key, state: HamiltonianState, params: HamiltonianParams) -> Trajectory:
         """Draw the momentum and go to where the first gradient is wanted."""
-        k_momentum, k_accept = random.split(key)
-        momentum = sample_momentum(params.metric, k_momentum, state.position)
+        draws = random.draw(key, state.position.dtype, uniforms=1, normals=state.position.size)
+        momentum = momentum_of(params.metric, draws.normals)
         num_steps, step_size = self._steps(params.step_size)
         momentum_half = momentum - 0.5 * step_size * state.gradient
         energy = state.potential_energy + self.kinetic.energy(params.metric, momentum)
@@ -91,7 +92,7 @@ class HMC:
             step_size=step_size,
             num_steps=num_steps,
             steps_left=num_steps,
-            key=k_accept,
+            uniform=draws.uniforms[0],
         )
 
     def is_running(self, trajectory: Trajectory) -> Array:
@@ -119,7 +120,7 @@ class HMC:
         """Accept the end of the trajectory with probability min(1, exp(H0 - H))."""
         error = energy_error(trajectory.energy, trajectory.initial_energy)
         accept_prob = jnp.exp(-jnp.maximum(error, 0.0))
-        accepted = random.uniform(trajectory.key, (), error.dtype) < accept_prob
+        accepted = trajectory.uniform < accept_prob
         end = HamiltonianState(
             position=trajectory.position, potential_energy=trajectory.potential_energy, gradient=trajectory.gradient
         )

@@ -7,11 +7,11 @@ section 4.2.
 from typing import NamedTuple, Protocol
 
 import jax.numpy as jnp
-from jax import lax, random
+from jax import lax
 
-from ppl._typing import Array, Key
+from ppl._typing import Array
 
-__all__ = ["EuclideanKinetic", "Kinetic", "Metric", "metric_from_inverse", "sample_momentum", "velocity"]
+__all__ = ["EuclideanKinetic", "Kinetic", "Metric", "metric_from_inverse", "momentum_of", "velocity"]
 
 
 class Metric(NamedTuple):
@@ -63,9 +63,9 @@ def velocity(metric: Metric, momentum: Array) -> Array:
     return _multiply(metric.inverse, momentum)
 
 
-def sample_momentum(metric: Metric, key: Key, prototype: Array) -> Array:
-    """A draw from N(0, M) of the shape and type of `prototype`, `(d,)`."""
-    return _multiply(metric.root, random.normal(key, prototype.shape, prototype.dtype))
+def momentum_of(metric: Metric, noise: Array) -> Array:
+    """A draw from N(0, M), of standard normal noise `(d,)`."""
+    return _multiply(metric.root, noise)
 
 
 class Kinetic(Protocol):

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import lax, random
+from jax import lax
 
+from ppl import _random as random
 from ppl._typing import Array, Key
-from ppl.infer.algorithms.metric import EuclideanKinetic, Kinetic, sample_momentum
+from ppl.infer.algorithms.metric import EuclideanKinetic, Kinetic, momentum_of
 from ppl.infer.algorithms.protocols import HamiltonianInfo, HamiltonianParams, HamiltonianState, Target
 from ppl.infer.algorithms.trajectory import MAX_ENERGY_ERROR, energy_error, init_state, walk
 from ppl.infer.algorithms.uturn import Leaf, checkpoint_slot, closing_subtrees, is_turning_across, new_checkpoints
@@ -119,13 +120,13 @@ class NUTS:
 
     def begin(self, key: Key, state: HamiltonianState, params: HamiltonianParams) -> Trajectory:
         """A tree of one leaf, the present state with a fresh momentum, and the first direction."""
-        k_momentum, k_tree = random.split(key)
-        momentum = sample_momentum(params.metric, k_momentum, state.position)
-        return self.begin_at(k_tree, state, momentum, params)
+        q = state.position
+        draws = random.draw(key, q.dtype, keys=1, uniforms=1, normals=q.size)
+        momentum = momentum_of(params.metric, draws.normals)
+        return self.begin_at(draws.keys[0], draws.uniforms[0], state, momentum, params)
 
-    def begin_at(self, key: Key, state: HamiltonianState, momentum: Array, params: HamiltonianParams) -> Trajectory:
-        """As `begin`, with this momentum."""
-        k_direction, k_leaves = random.split(key)
+    def begin_at(self, key: Key, uniform: Array, state: HamiltonianState, momentum: Array, params: HamiltonianParams) -> Trajectory:
+        """As `begin`, with this momentum, a key for the leaves, and a uniform number for the first direction."""
         q, p, gradient = state.position, momentum, state.gradient
         energy = state.potential_energy + self.kinetic.energy(params.metric, p)
         end = jnp.stack([q, p, gradient])
@@ -157,9 +158,9 @@ class NUTS:
             diverging=false,
             is_nan=false,
             is_running=~false,
-            key=k_leaves,
+            key=key,
         )
-        return self._set_out(trajectory, random.uniform(k_direction, (), q.dtype), params)
+        return self._set_out(trajectory, uniform, params)
 
     def is_running(self, trajectory: Trajectory) -> Array:
         """Whether another gradient is wanted."""
@@ -168,7 +169,7 @@ class NUTS:
     def extend(self, trajectory: Trajectory, potential_energy: Array, gradient: Array, params: HamiltonianParams) -> Trajectory:
         """Add a leaf to the sub-tree; when that completes it, or it turns or diverges, end the doubling; move on."""
         momentum = trajectory.momentum - 0.5 * self._signed_step(trajectory) * gradient
-        uniforms = random.uniform(random.fold_in(trajectory.key, trajectory.num_steps), (3,), gradient.dtype)
+        uniforms = random.draw(trajectory.key, gradient.dtype, uniforms=3, stage=trajectory.num_steps).uniforms
         draws = Draws(leaf=uniforms[0], doubling=uniforms[1], direction=uniforms[2])
         end = jnp.stack([trajectory.position, momentum, gradient])
         trajectory = self._add_leaf(trajectory, end, potential_energy, draws, params)

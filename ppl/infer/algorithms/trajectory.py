@@ -13,7 +13,7 @@ from ppl._typing import Array, Key
 from ppl.infer.algorithms.fused import call_fused
 from ppl.infer.algorithms.protocols import HamiltonianInfo, HamiltonianParams, HamiltonianState, Target
 
-__all__ = ["TrajectoryKernel", "init_state", "walk"]
+__all__ = ["TrajectoryKernel", "init_state", "walk", "walk_on"]
 
 MAX_ENERGY_ERROR = 1000.0  # Stan reference manual, "Divergent transitions"
 
@@ -44,13 +44,17 @@ def walk(
     kernel: TrajectoryKernel, key: Key, state: HamiltonianState, target: Target, params: HamiltonianParams
 ) -> tuple[HamiltonianState, HamiltonianInfo]:
     """One whole trajectory."""
+    return kernel.finish(walk_on(kernel, call_fused(kernel.begin, key, state, params), target, params))
+
+
+def walk_on(kernel: TrajectoryKernel, trajectory: Any, target: Target, params: HamiltonianParams) -> Any:
+    """Extend a trajectory until it is complete."""
 
     def extend(trajectory: Any) -> Any:
         potential_energy, gradient = target.value_and_gradient(trajectory.position)
         return call_fused(kernel.extend, trajectory, potential_energy, gradient, params)
 
-    trajectory = call_fused(kernel.begin, key, state, params)
-    return kernel.finish(lax.while_loop(kernel.is_running, extend, trajectory))
+    return lax.while_loop(kernel.is_running, extend, trajectory)
 
 
 def energy_error(energy: Array, initial_energy: Array) -> Array:

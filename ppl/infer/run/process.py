@@ -4,19 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import jax
-from jax import lax, random
 
-from ppl._typing import Array, Key, PyTree
+from ppl._typing import Array, PyTree
 
-__all__ = ["Process", "Vectorized", "chain_key"]
-
-CHAIN_STREAM = 0x636861  # any constant: keeps the keys of chains apart from those that the first chain derives from the seed
-
-
-def chain_key(key: Key, chain: Array) -> Key:
-    """The key of a chain: the seed itself for chain 0, so that a run of one chain is the first of a run of many."""
-    own = random.fold_in(random.fold_in(key, CHAIN_STREAM), chain)
-    return lax.cond(chain == 0, lambda: key, lambda: own)
+__all__ = ["Process", "Vectorized"]
 
 
 class Process(Protocol):

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -33,6 +34,7 @@ class Bars:
         describe: what to say of a chain, from its carry.
         summarize: what to say of the whole, from the latest positions `(chains, draws, d)`; may return "".
         field: the field that holds positions.
+        expand: gives the fields of rows their names.
     """
 
     def __init__(
@@ -43,11 +45,13 @@ class Bars:
         describe: Callable[[PyTree], str],
         summarize: Callable[[np.ndarray], str],
         field: str,
+        expand: Callable[[dict[str, Any]], dict[str, Any]],
     ) -> None:
         self.num_warmup = num_warmup
         self.describe = describe
         self.summarize = summarize
         self.field = field
+        self.expand = expand
         self.divergences = [0] * num_chains
         self.recent: list[list[np.ndarray]] = [[] for _ in range(num_chains)]
         self.last_summary = time.monotonic()
@@ -66,8 +70,8 @@ class Bars:
         bar.set_description_str(self._title(chain, done), refresh=False)
         text = self.describe(carry)
         is_sampling = done > self.num_warmup
-        if is_sampling and "diverging" in rows:
-            self.divergences[chain] += int(np.sum(rows["diverging"]))
+        if is_sampling:
+            self.divergences[chain] += int(np.sum(self.expand(rows).get("diverging", 0)))
         if self.divergences[chain]:
             text += f", {self.divergences[chain]} divergences"
         bar.set_postfix_str(text, refresh=False)

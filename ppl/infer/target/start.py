@@ -1,11 +1,13 @@
 """Start values: a position whose potential energy and gradient are finite."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jax import lax, random
+from jax import lax
 
+from ppl import _random as random
 from ppl import handlers
 from ppl._typing import Array, Key, Message
 from ppl.infer.target.density import Target
@@ -27,10 +29,24 @@ class Start(NamedTuple):
     is_valid: Array
 
 
-def propose_start(key: Key, target: Target, strategy: Strategy) -> Array:
-    """A position by the strategy `site -> constrained value`."""
+class PositionStrategy(ABC):
+    """A strategy that can choose all coordinates at once, without running the model."""
+
+    @abstractmethod
+    def __call__(self, site: Message | None = None) -> Any:
+        """The constrained value of a site."""
+
+    @abstractmethod
+    def position(self, key: Key, attempt: Array, dimension: int, dtype: Any) -> Array:
+        """An unconstrained position `(d,)`, another one for each attempt."""
+
+
+def propose_start(key: Key, attempt: Array, target: Target, strategy: Strategy) -> Array:
+    """A position by the strategy `site -> constrained value`, another one for each attempt."""
+    if isinstance(strategy, PositionStrategy):
+        return strategy.position(key, attempt, target.layout.dimension, target.layout.dtype)
     with handlers.trace() as sites, handlers.substitute(data=target.fixed), handlers.substitute(substitute_fn=strategy):
-        with handlers.seed(rng_seed=key):
+        with handlers.seed(rng_seed=random.typed(random.fold_in(key, attempt))):
             target.model.call(target.arrays)
     return target.unconstrain_trace(sites)
 
@@ -46,7 +62,7 @@ def evaluate_start(position: Array, target: GradientTarget, validate_grad: bool 
 
 def find_start(
     key: Key,
-    propose: Callable[[Key], Array],
+    propose: Callable[[Key, Array], Array],
     target: GradientTarget,
     validate_grad: bool = True,
 ) -> Start:
@@ -54,7 +70,7 @@ def find_start(
 
     def attempt(carry: tuple[Array, Start]) -> tuple[Array, Start]:
         tries, _ = carry
-        position = propose(random.fold_in(key, tries))
+        position = propose(key, tries)
         return tries + 1, evaluate_start(position, target, validate_grad)
 
     def unsuccessful(carry: tuple[Array, Start]) -> Array:
