@@ -43,7 +43,7 @@ def main() -> None:
     args = options.parse_args()
     returns = simulate(args.seed, args.days) if args.data is None else np.loadtxt(args.data)
 
-    mcmc = run(args, NUTS(model, target_accept_prob=0.9), returns, drop=["innovation"])
+    mcmc = run(args, NUTS(model, target_accept_prob=0.95), returns, drop=["innovation"])
     mcmc.print_summary()
     last = np.quantile(mcmc.get_samples()["scale"][:, -1], [0.05, 0.95])
     print(f"scale on the last day: between {last[0]:.2f} and {last[1]:.2f} with probability 90 %")

@@ -1,5 +1,6 @@
 """Distributions as pytrees, and notes on errors in their construction."""
 
+from inspect import Signature, signature
 from typing import Any, ClassVar, TypeVar
 
 from jax.tree_util import GetAttrKey, register_pytree_with_keys
@@ -11,6 +12,12 @@ P = TypeVar("P", bound="ParameterTree")
 
 class DistributionType(type):
     """The type of distribution classes: an error in a constructor gets a note with the class and the shapes of the arguments."""
+
+    @property
+    def __signature__(cls) -> Signature:
+        """That of the constructor, for `help` and editors, which would show the one of `__call__`."""
+        constructor = signature(cls.__init__)  # type: ignore[misc]
+        return constructor.replace(parameters=list(constructor.parameters.values())[1:], return_annotation=Signature.empty)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """A new distribution."""
