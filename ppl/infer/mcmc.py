@@ -13,6 +13,7 @@ from jax import lax
 
 from ppl._typing import Key, PyTree
 from ppl.diagnostics import live_diagnostics, print_summary
+from ppl.infer import inferencedata
 from ppl.infer.kernel import MCMCKernel
 from ppl.infer.launch import Launch, is_traced, key_of_chain, stack_carries, unstack_carry
 from ppl.infer.results import Results
@@ -422,6 +423,14 @@ class MCMC:
         if results.interrupted:
             wanted = self.num_samples // self.thinning
             print(f"The run was interrupted: the summary is of the first {results.count} of {wanted} draws of each chain.")
+
+    def to_inferencedata(self, **options: Any) -> Any:
+        """The draws for ArviZ; options as `log_likelihood=True` are those of `ppl.infer.inferencedata.to_inferencedata`."""
+        return inferencedata.to_inferencedata(self._need_results(), self._launch, **options)
+
+    def to_datatree(self, **options: Any) -> Any:
+        """The same as an `xarray.DataTree`."""
+        return inferencedata.to_datatree(self._need_results(), self._launch, **options)
 
     def transfer_states_to_host(self) -> None:
         """Keep the draws as NumPy arrays in host memory."""
