@@ -1,9 +1,14 @@
 """The types that annotations share."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
-from jax.typing import ArrayLike
+
+if TYPE_CHECKING:
+    # JAX's own union admits Python numbers, so that a type checker refuses `x.shape` and most arithmetic.
+    ArrayLike = Any
+else:
+    from jax.typing import ArrayLike
 
 Array = jax.Array
 Key = jax.Array

@@ -216,14 +216,18 @@ class HamiltonianProcess:
 
     def _identity(self) -> Metric:
         dtype = self.target.layout.dtype
-        blocks = tuple(np.ones(s, dtype) if len(s) == 1 else np.eye(s[0], dtype=dtype) for s in self.warmup.block_shapes)
+        shapes = self.warmup.block_shapes
+        blocks: tuple[Any, ...] = tuple(np.ones(s, dtype) if len(s) == 1 else np.eye(s[0], dtype=dtype) for s in shapes)
         return Metric(inverse=blocks, root=blocks, root_inverse=blocks)
 
     def chain_at(self, start: StartPoint) -> Chain:
         """The carry before the first iteration. What is constant is NumPy's: outside a trace nothing is compiled for it."""
         dtype = np.dtype(self.target.layout.dtype)
-        step_size = np.asarray(self.initial_step_size, dtype) if start.step_size is None else start.step_size
-        zero, count, false = np.zeros((), dtype), np.zeros((), np.int32), np.zeros((), bool)
+        step_size: Any = np.asarray(self.initial_step_size, dtype) if start.step_size is None else start.step_size
+        zero: Any = np.zeros((), dtype)
+        count: Any = np.zeros((), np.int32)
+        false: Any = np.zeros((), bool)
+        nowhere: Any = np.zeros(np.shape(start.state.position), dtype)
         state = start.state
         return Chain(
             rng_key=start.key,
@@ -240,7 +244,7 @@ class HamiltonianProcess:
             ),
             warmup=self.warmup.init(step_size, start.metric or self._identity()),
             mean_accept_prob=zero,
-            nan_position=np.zeros(np.shape(state.position), dtype),
+            nan_position=nowhere,
             has_nan=false,
         )
 
@@ -387,6 +391,8 @@ class HamiltonianProcess:
         """The carry of a public state; `ravel` makes positions of unconstrained values."""
         adapt = state.adapt_state
         position = ravel(state.z)
+        nowhere: Any = np.zeros(np.shape(position), self.target.layout.dtype)
+        false: Any = np.zeros(np.shape(state.i), bool)
         return Chain(
             rng_key=state.rng_key,
             i=state.i,
@@ -398,7 +404,7 @@ class HamiltonianProcess:
                 trajectory_length=state.trajectory_length,
                 diverging=state.diverging,
                 last_position=position,
-                is_nan=np.zeros(np.shape(state.i), bool),
+                is_nan=false,
             ),
             warmup=WarmupState(
                 step_size=adapt.step_size,
@@ -412,8 +418,8 @@ class HamiltonianProcess:
                 window=adapt.window_idx,
             ),
             mean_accept_prob=state.mean_accept_prob,
-            nan_position=np.zeros(np.shape(position), self.target.layout.dtype),
-            has_nan=np.zeros(np.shape(state.i), bool),
+            nan_position=nowhere,
+            has_nan=false,
         )
 
 

@@ -38,12 +38,15 @@ class HamiltonianLaunch:
         self.process = process
         self.deterministic = frozenset() if binding.model is None else frozenset(binding.model.facts.deterministics)
         self.inputs = inputs
-        self.positions, self.is_partial = (None, False) if given is None else given
+        self.positions: Any = None if given is None else given[0]
+        self.is_partial = given is not None and given[1]
         self.programs = binding.programs.setdefault(process.fields, Programs())
 
     def _start(self, keys: Key, chain: Array, inputs: Inputs, position: Array | None) -> StartPoint:
-        begin = self.process.start_partly_given if self.is_partial else self.process.start
-        return begin(words_of_chain(keys, chain), inputs, position)
+        key = words_of_chain(keys, chain)
+        if self.is_partial and position is not None:
+            return self.process.start_partly_given(key, inputs, position)
+        return self.process.start(key, inputs, position)
 
     def _start_name(self, keys: Key) -> tuple[Any, ...]:
         return ("start", self.positions is None, self.is_partial, np.shape(keys), str(keys.dtype))
@@ -87,10 +90,9 @@ class HamiltonianLaunch:
         layout = self.binding.target.layout
         batch = np.shape(state.i)
         carry = self.process.carry_of(state, layout.ravel if is_traced(state) else lambda z: layout.ravel_host(z, batch))
-        zero = np.zeros(batch, np.int32)
-        return carry._replace(
-            rng_key=random.words(jnp.asarray(carry.rng_key)), i=zero, mean_accept_prob=np.zeros(batch, layout.dtype)
-        )
+        count: Any = np.zeros(batch, np.int32)
+        mean: Any = np.zeros(batch, layout.dtype)
+        return carry._replace(rng_key=random.words(jnp.asarray(carry.rng_key)), i=count, mean_accept_prob=mean)
 
     def with_key(self, carry: Chain, keys: Key, chain: int) -> Chain:
         """A carry with the key of a chain."""

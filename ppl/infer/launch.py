@@ -10,7 +10,6 @@ import numpy as np
 
 from ppl import _random as random
 from ppl._typing import Array, Key, PyTree
-from ppl.infer.run.process import Process
 from ppl.infer.run.programs import Programs
 from ppl.infer.target.model import Arguments
 from ppl.util import identity, not_jax_tracer
@@ -70,8 +69,8 @@ class Launch(Protocol):
         deterministic: names of deterministic sites among what the user gets.
     """
 
-    process: Process
-    inputs: PyTree
+    process: Any
+    inputs: Any
     programs: Programs
     sample_field: str
     deterministic: frozenset[str]

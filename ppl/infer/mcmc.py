@@ -336,7 +336,7 @@ class MCMC:
             if callable(self.chain_method):
                 rows, carry = self.chain_method(one_chain)(chain_keys, stacked, init_params)
             elif self.chain_method == "sequential":
-                rows, carry = lax.map(lambda pair: one_chain(*pair, None), (chain_keys, stacked))
+                rows, carry = lax.map(lambda pair: one_chain(pair[0], pair[1], None), (chain_keys, stacked))
             else:
                 rows, carry = jax.vmap(lambda key, carry: one_chain(key, carry, None))(chain_keys, stacked)
             self._carries = unstack_carry(carry, self.num_chains)

@@ -469,7 +469,7 @@ def _find_starts(rng_key: Any, target: Target, strategy: Strategy, validate_grad
     is_many = keys.ndim > (0 if is_typed else 1)
 
     def find(key: Key, target: Target) -> tuple[Array, ParamInfo, Array]:
-        start = find_start(words(key), lambda *attempt: propose_start(*attempt, target, strategy), target, validate_grad)
+        start = find_start(words(key), lambda key, attempt: propose_start(key, attempt, target, strategy), target, validate_grad)
         unravel = target.layout.unravel
         info = ParamInfo(unravel(start.position), start.potential_energy, unravel(start.gradient))
         return start.position, info, start.is_valid

@@ -25,9 +25,9 @@ class WelfordState(NamedTuple):
 def welford_init(shapes: tuple[tuple[int, ...], ...], dtype: Any) -> WelfordState:
     """The state before the first draw, for blocks of these shapes."""
     dimension = sum(shape[0] for shape in shapes)
-    return WelfordState(
-        mean=np.zeros(dimension, dtype), m2=tuple(np.zeros(shape, dtype) for shape in shapes), n=np.zeros((), np.int32)
-    )
+    zeros: Any = [np.zeros(shape, dtype) for shape in ((dimension,), *shapes)]
+    count: Any = np.zeros((), np.int32)
+    return WelfordState(mean=zeros[0], m2=tuple(zeros[1:]), n=count)
 
 
 def welford_update(sample: Array, state: WelfordState) -> WelfordState:

@@ -3,7 +3,7 @@
 Source: Nesterov (2009), Math. Program. 120; Hoffman, Gelman (2014), JMLR 15, section 3.2.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -33,8 +33,9 @@ class DualAveragingState(NamedTuple):
 
 def dual_averaging_init(prox_center: Array) -> DualAveragingState:
     """The state before the first update."""
-    zero = np.zeros((), prox_center.dtype)
-    return DualAveragingState(x_t=zero, x_avg=zero, g_avg=zero, t=np.zeros((), np.int32), prox_center=prox_center)
+    zero: Any = np.zeros((), prox_center.dtype)
+    count: Any = np.zeros((), np.int32)
+    return DualAveragingState(x_t=zero, x_avg=zero, g_avg=zero, t=count, prox_center=prox_center)
 
 
 def dual_averaging_update(

@@ -25,8 +25,8 @@ StepSizeSearch = Callable[[Array, Metric], Array]
 class Schedule(NamedTuple):
     """Of a run: the number of warm-up iterations, and the last iteration of each window, as in `window_ends`."""
 
-    num_warmup: Array
-    window_ends: Array
+    num_warmup: Any
+    window_ends: Any
 
 
 class Signal(NamedTuple):
@@ -66,12 +66,13 @@ class Warmup:
 
     def init(self, step_size: Array, metric: Metric) -> WarmupState:
         """The state before the first iteration."""
+        first: Any = np.zeros((), np.int32)
         return WarmupState(
             step_size=step_size,
             metric=metric,
             averaging=dual_averaging_init(_log(step_size * 10)),
             covariance=welford_init(self.block_shapes, step_size.dtype),
-            window=np.zeros((), np.int32),
+            window=first,
         )
 
     def params(self, i: Array, state: WarmupState, schedule: Schedule) -> HamiltonianParams:

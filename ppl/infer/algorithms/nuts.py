@@ -173,7 +173,7 @@ class NUTS:
         draws = Draws(leaf=uniforms[0], doubling=uniforms[1], direction=uniforms[2])
         end = jnp.stack([trajectory.position, momentum, gradient])
         trajectory = self._add_leaf(trajectory, end, potential_energy, draws, params)
-        leaf = Leaf(index=trajectory.leaf - 1, momentum=momentum, momentum_sum=trajectory.subtree_sum)
+        leaf = Leaf(number=trajectory.leaf - 1, momentum=momentum, momentum_sum=trajectory.subtree_sum)
         turning = closing_subtrees(self.kinetic, params.metric, leaf, trajectory.checkpoints)
         failed = turning | trajectory.diverging
         is_complete = trajectory.leaf == lax.shift_left(lax.full_like(trajectory.depth, 1), trajectory.depth)

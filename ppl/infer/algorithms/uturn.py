@@ -22,7 +22,7 @@ __all__ = ["Leaf", "checkpoint_slot", "closing_subtrees", "is_turning", "is_turn
 class Leaf(NamedTuple):
     """A leaf of the sub-tree that is being built: number, momentum `(d,)`, sum of the momenta of leaves 0 to n `(d,)`."""
 
-    index: Array
+    number: Array
     momentum: Array
     momentum_sum: Array
 
@@ -85,8 +85,8 @@ def _recall(checkpoints: Array, slot: Array) -> tuple[Array, Array]:
 def closing_subtrees(kinetic: Kinetic, metric: Metric, leaf: Leaf, checkpoints: Array) -> Array:
     """Whether a balanced sub-tree that closes at this leaf turns; smallest first, and none after the first that does."""
     max_depth = checkpoints.shape[0] // 2
-    num_closing = trailing_ones(leaf.index)
-    newest_first = lax.population_count(leaf.index >> 1)
+    num_closing = trailing_ones(leaf.number)
+    newest_first = lax.population_count(leaf.number >> 1)
 
     def check(carry: tuple[Array, Array]) -> tuple[Array, Array]:
         level, _ = carry

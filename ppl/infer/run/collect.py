@@ -21,13 +21,13 @@ class Thinning(NamedTuple):
 
     first: int
     step: int
-    count: int
+    kept: int
 
     @staticmethod
     def of(num_warmup: int, num_samples: int, step: int) -> "Thinning":
         """Every `step`-th of the samples, counted so that the last one is kept, and nothing of warm-up."""
-        count = num_samples // step if step else 0
-        return Thinning(first=num_warmup + num_samples - count * step, step=step, count=count)
+        kept = num_samples // step if step else 0
+        return Thinning(first=num_warmup + num_samples - kept * step, step=step, kept=kept)
 
 
 def kept_between(begin: int, end: int, thinning: Thinning) -> int:
@@ -87,4 +87,4 @@ def collect_all(
     if thinning.step == 0:
         return lax.fori_loop(0, num_iterations, skip, carry), {}
     carry = lax.fori_loop(0, thinning.first, skip, carry)
-    return lax.scan(group, carry, None, length=thinning.count)
+    return lax.scan(group, carry, None, length=thinning.kept)
