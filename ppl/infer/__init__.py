@@ -10,15 +10,20 @@ from ppl.infer.initialization import (
     init_to_value,
 )
 from ppl.infer.mcmc import MCMC
+from ppl.infer.predictive import Predictive, log_likelihood
+from ppl.infer.util import initialize_model
 
 __all__ = [
     "HMC",
     "MCMC",
     "NUTS",
+    "Predictive",
     "init_to_feasible",
     "init_to_mean",
     "init_to_median",
     "init_to_sample",
     "init_to_uniform",
     "init_to_value",
+    "initialize_model",
+    "log_likelihood",
 ]
