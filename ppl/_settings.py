@@ -12,7 +12,13 @@ _TRUE = {"1", "on", "t", "true", "y", "yes"}
 
 
 def enable_x64(use_x64: bool = True) -> None:
-    """Use 64-bit numbers by default (`True`), or what the environment variable `JAX_ENABLE_X64` says (`False`)."""
+    """Use 64-bit numbers by default (`True`), or what the environment variable `JAX_ENABLE_X64` says (`False`).
+
+    Raises:
+        TypeError: if it is no bool.
+    """
+    if not isinstance(use_x64, bool):
+        raise TypeError(f"enable_x64: expected True or False, found {use_x64!r}")
     if not use_x64:
         use_x64 = os.environ.get("JAX_ENABLE_X64", "").lower() in _TRUE
     jax.config.update("jax_enable_x64", use_x64)
@@ -27,9 +33,12 @@ def set_platform(platform: str | None = None) -> None:
 
     Raises:
         ValueError: for any other name.
+        TypeError: if it is no string.
     """
     if platform is None:
         platform = os.environ.get("JAX_PLATFORMS", "")
+    if not isinstance(platform, str):
+        raise TypeError(f"set_platform: expected names out of {', '.join(_PLATFORMS)} in a string, found {platform!r}")
     for name in filter(None, platform.split(",")):
         if name not in _PLATFORMS:
             raise ValueError(f"set_platform: expected names out of {', '.join(_PLATFORMS)} separated by commas, found {platform!r}")

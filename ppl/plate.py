@@ -1,7 +1,7 @@
 """Plates: conditional independence along a batch dimension, subsampling, and the checks that a declared size allows."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from jax import random
 from ppl._typing import Array, ArrayLike, Key, Message, Shape
 from ppl.stack import CondIndepStackFrame, Messenger, apply_stack, current_stack
 from ppl.trace import check_value
-from ppl.util import find_stack_level
+from ppl.util import describe, find_stack_level
 
 __all__ = ["plate", "plate_stack", "subsample"]
 
@@ -31,11 +31,15 @@ def _subsample_fn(size: int, subsample_size: int, rng_key: Key | None = None) ->
     if subsample_size == size:
         return _all_indices(size)
     if rng_key is None:
-        raise ValueError(
-            f"a plate of size {size} with subsample_size={subsample_size} needs a random key for its indices, and no `seed` "
-            "handler gives one; HMC and NUTS cannot subsample: use SVI or HMCECS there, or drop subsample_size"
-        )
+        raise ValueError(_without_key("a plate", size, subsample_size))
     return random.permutation(rng_key, size)[:subsample_size]
+
+
+def _without_key(which: str, size: int, subsample_size: int) -> str:
+    return (
+        f"{which} of size {size} with subsample_size={subsample_size} needs a random key for its indices, and no `seed` "
+        "handler gives one; HMC and NUTS cannot subsample: use SVI or HMCECS there, or drop subsample_size"
+    )
 
 
 def _check_arguments(name: Any, size: Any, subsample_size: Any, dim: Any) -> None:
@@ -185,7 +189,9 @@ def _declare(name: str, size: int, subsample_size: int, dim: int | None) -> tupl
     """Record the plate as a site; returns its dimension and its indices."""
     indices = _all_indices(size) if subsample_size == size else None
     if not current_stack():
-        return -1 if dim is None else int(dim), _subsample_fn(size, subsample_size) if indices is None else indices
+        if indices is None:
+            raise ValueError(_without_key(f"plate {name!r}", size, subsample_size))
+        return -1 if dim is None else int(dim), indices
     msg = apply_stack(
         {
             "type": "plate",
@@ -228,7 +234,14 @@ def plate_stack(prefix: str, sizes: Sequence[int], rightmost_dim: int = -1) -> I
 
     Raises:
         ValueError: if `rightmost_dim` is not negative.
+        TypeError: if `sizes` is no sequence.
     """
+    if not isinstance(sizes, Iterable) or isinstance(sizes, str):
+        raise TypeError(f"plate_stack {prefix!r}: sizes must be a list of sizes, found {describe(sizes)}; write [{sizes!r}]")
+    if rightmost_dim >= 0:
+        raise ValueError(
+            f"plate_stack {prefix!r}: rightmost_dim counts from the right and must be negative, found {rightmost_dim}; use -1"
+        )
     with ExitStack() as stack:
         for i, size in enumerate(reversed(tuple(sizes))):
             stack.enter_context(plate(f"{prefix}_{i}", size, dim=rightmost_dim - i))

@@ -5,7 +5,7 @@ Outside any handler each of them is an ordinary function. Inside, each makes a m
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import NoneType
 from typing import Any
@@ -26,9 +26,9 @@ from ppl.stack import (
     current_stack,
     default_process_message,
 )
-from ppl.util import describe, find_stack_level, identity
+from ppl.util import as_key, describe, find_stack_level, identity
 
-_VALUES = (jax.Array, np.ndarray, np.generic, int, float, complex, NoneType)
+_VALUES = (jax.Array, int, float, complex, NoneType)
 
 __all__ = [
     "_PYRO_STACK",
@@ -85,14 +85,16 @@ def sample(
         >>> sample("x", dist.Normal(0.0, 1.0), obs=2.5)
         2.5
     """
-    if not isinstance(fn, Distribution):
-        raise TypeError(
-            f"site {name!r}: expected a distribution, found {describe(fn)}; pass an instance such as dist.Normal(0.0, 1.0)"
-        )
     if not isinstance(name, str):
-        raise TypeError(f"sample: the name of a site must be a string, found {describe(name)}")
-    if not isinstance(sample_shape, tuple):
-        raise TypeError(f"site {name!r}: sample_shape must be a tuple, found {describe(sample_shape)}; write ({sample_shape},)")
+        raise TypeError(_not_a_name("sample", name))
+    if not isinstance(fn, Distribution):
+        raise TypeError(_not_a_distribution(name, fn))
+    if sample_shape != ():
+        _check_sample_shape(name, sample_shape)
+    if infer is not None and not isinstance(infer, Mapping):
+        raise TypeError(f"site {name!r}: infer must be a dict such as {{'enumerate': 'parallel'}}, found {describe(infer)}")
+    if rng_key is not None and not isinstance(rng_key, jax.Array):
+        rng_key = as_key(rng_key, name=f"site {name!r}: rng_key")
     if obs_mask is not None and obs is not None:
         return _masked_observe(name, fn, obs, obs_mask, rng_key, sample_shape, infer)
     if not isinstance(obs, _VALUES):
@@ -115,12 +117,40 @@ def sample(
     return apply_stack(msg)["value"]
 
 
-def _as_array(name: str, obs: Any) -> np.ndarray:
-    """The array in a list, a data frame's column or the like."""
-    array = np.asarray(obs)
-    if array.dtype.kind not in "biufc":
-        raise TypeError(f"site {name!r}: obs must be numbers, found {describe(obs)} with entries of type {array.dtype}")
-    return array
+def _not_a_name(statement: str, name: Any) -> str:
+    return f"{statement}: the name of a site must be a string, found {describe(name)}"
+
+
+def _not_a_distribution(name: str, fn: Any) -> str:
+    if isinstance(fn, type):
+        return f"site {name!r}: expected a distribution, found the class {fn.__name__}; pass an instance: dist.{fn.__name__}(...)"
+    return f"site {name!r}: expected a distribution, found {describe(fn)}; pass an instance such as dist.Normal(0.0, 1.0)"
+
+
+def _check_sample_shape(name: str, sample_shape: Any) -> None:
+    if not isinstance(sample_shape, tuple):
+        cure = tuple(sample_shape) if isinstance(sample_shape, list) else (sample_shape,)
+        raise TypeError(f"site {name!r}: sample_shape must be a tuple, found {describe(sample_shape)}; write {cure}")
+    if not all(isinstance(size, int | np.integer) and size >= 0 for size in sample_shape):
+        raise ValueError(f"site {name!r}: sample_shape must hold whole numbers, at least 0; found {sample_shape}")
+
+
+def _as_array(name: str, obs: Any) -> np.ndarray | np.generic:
+    """NumPy values as they are, the array in a list, a data frame's column or the like.
+
+    Raises:
+        TypeError: if that is no array of numbers.
+    """
+    try:
+        array = np.asarray(obs)
+    except ValueError as error:
+        raise TypeError(f"site {name!r}: obs must be a rectangular array of numbers, found rows of unequal length") from error
+    if array.dtype.kind not in "biufcV":
+        raise TypeError(
+            f"site {name!r}: obs must be numbers, found {describe(obs)} with entries of type {array.dtype}; "
+            "encode text as numbers, and missing values as nan, to be left out by obs_mask"
+        )
+    return obs if isinstance(obs, np.ndarray | np.generic) else array
 
 
 def _masked_observe(
@@ -137,8 +167,14 @@ def _masked_observe(
         obs_mask = np.asarray(obs_mask)
         if obs_mask.dtype != np.bool_:
             raise TypeError(f"site {name!r}: obs_mask must be boolean, found {describe(obs_mask)}; write obs_mask != 0, say")
-    unobserved_mask = not obs_mask if isinstance(obs_mask, bool) else ~obs_mask  # type: ignore[operator]
-    observed = sample(f"{name}_observed", fn.mask(obs_mask), obs=obs, rng_key=rng_key, sample_shape=sample_shape, infer=infer)
+    unobserved_mask = not obs_mask if isinstance(obs_mask, bool) else ~obs_mask
+    try:
+        observed = sample(f"{name}_observed", fn.mask(obs_mask), obs=obs, rng_key=rng_key, sample_shape=sample_shape, infer=infer)
+    except ValueError as error:
+        error.add_note(
+            f"obs_mask of site {name!r} has shape {np.shape(obs_mask)}; it must broadcast to the batch shape of the site"
+        )
+        raise
     unobserved = sample(f"{name}_unobserved", fn.mask(unobserved_mask), rng_key=rng_key, sample_shape=sample_shape, infer=infer)
     batch_mask = np.reshape(obs_mask, np.shape(obs_mask) + (1,) * fn.event_dim) if fn.event_dim else obs_mask
     return deterministic(name, jnp.where(batch_mask, observed, unobserved))
@@ -170,7 +206,11 @@ def param(
         0.5
     """
     if not isinstance(name, str):
-        raise TypeError(f"param: the name of a site must be a string, found {describe(name)}")
+        raise TypeError(_not_a_name("param", name))
+    if not isinstance(constraint, constraints.Constraint):
+        raise TypeError(f"param {name!r}: constraint must be one such as constraints.positive, found {describe(constraint)}")
+    if event_dim is not None and (isinstance(event_dim, bool) or not isinstance(event_dim, int) or event_dim < 0):
+        raise ValueError(f"param {name!r}: event_dim must be a number of dimensions, at least 0; found {event_dim!r}")
     if not current_stack():
         if callable(init_value):
             raise ValueError(_callable_without_key(name))
@@ -209,7 +249,7 @@ def deterministic(name: str, value: PyTree) -> PyTree:
         3
     """
     if not isinstance(name, str):
-        raise TypeError(f"deterministic: the name of a site must be a string, found {describe(name)}")
+        raise TypeError(_not_a_name("deterministic", name))
     if not current_stack():
         return value
     msg = {
@@ -225,7 +265,15 @@ def deterministic(name: str, value: PyTree) -> PyTree:
 
 
 def factor(name: str, log_factor: ArrayLike) -> None:
-    """Add `log_factor` to the log density of the model; inside plates and masks it is scaled and masked like any site."""
+    """Add `log_factor` to the log density of the model; inside plates and masks it is scaled and masked like any site.
+
+    Raises:
+        TypeError: if it is no number or array of numbers.
+    """
+    if not isinstance(name, str):
+        raise TypeError(_not_a_name("factor", name))
+    if not isinstance(log_factor, jax.Array | float | int) and np.asarray(log_factor).dtype.kind not in "biufV":
+        raise TypeError(f"factor {name!r}: expected a number or an array of numbers, found {describe(log_factor)}")
     unit = Unit(log_factor)
     value = np.empty((*unit.batch_shape, 0), jax.dtypes.canonicalize_dtype(float))
     sample(name, unit, obs=value, infer={"is_auxiliary": True})
@@ -243,7 +291,7 @@ def mutable(name: str, init_value: Any = None) -> Any:
         init_value: what it holds at the start; it is copied, so that the argument does not change.
     """
     if not isinstance(name, str):
-        raise TypeError(f"mutable: the name of a site must be a string, found {describe(name)}")
+        raise TypeError(_not_a_name("mutable", name))
     if not current_stack():
         return init_value
     msg = {"type": "mutable", "name": name, "fn": _shallow_copy, "args": (init_value,), "kwargs": {}, "value": None}
@@ -295,7 +343,10 @@ def module(name: str, nn: tuple[Callable[..., Any], Callable[..., Any]], input_s
 
     Raises:
         ValueError: if the parameters do not exist yet and `input_shape` is not given.
+        TypeError: if `nn` is no pair.
     """
+    if not isinstance(nn, tuple | list) or len(nn) != 2:
+        raise TypeError(f"module {name!r}: nn must be a pair (init_fn, apply_fn) as stax makes them, found {describe(nn)}")
     init_fn, apply_fn = nn
 
     def init(key: Key) -> PyTree:

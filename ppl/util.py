@@ -115,7 +115,13 @@ def describe(x: Any) -> str:
 
 
 def set_rng_seed(rng_seed: int) -> None:
-    """Seed the generators of Python's `random` and of NumPy; JAX has none."""
+    """Seed the generators of Python's `random` and of NumPy; JAX has none.
+
+    Raises:
+        TypeError: if `rng_seed` is no integer.
+    """
+    if isinstance(rng_seed, bool) or not isinstance(rng_seed, int | np.integer):
+        raise TypeError(f"set_rng_seed: rng_seed must be an integer, found {describe(rng_seed)}")
     python_random.seed(rng_seed)
     np.random.seed(rng_seed)
 

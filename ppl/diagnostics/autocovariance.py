@@ -3,7 +3,7 @@
 import numpy as np
 from jax.typing import ArrayLike
 
-from ppl.diagnostics.draws import Floats
+from ppl.diagnostics.draws import Floats, as_draws, axis_last
 
 
 def _fft_next_fast_len(target: int) -> int:
@@ -39,7 +39,7 @@ def autocovariance(x: ArrayLike, axis: int = 0, bias: bool = True) -> Floats:
     >>> autocovariance([1.0, -1.0, 1.0, -1.0]).round(6).tolist()
     [1.0, -0.75, 0.5, -0.25]
     """
-    series = np.moveaxis(np.asarray(x, dtype=np.float64), axis, -1)
+    series = axis_last(as_draws(x, "autocovariance"), axis, "autocovariance").astype(np.float64)
     n = series.shape[-1]
     gamma = autocovariance_last(series)
     if not bias:

@@ -7,7 +7,7 @@ localization: an improved R-hat"; Betancourt (2016), "Diagnosing suboptimal cota
 import numpy as np
 from jax.typing import ArrayLike
 
-from ppl.diagnostics.draws import Floats, map_coordinates, pooled, split_chains
+from ppl.diagnostics.draws import Floats, as_draws, map_coordinates, pooled, split_chains
 from ppl.diagnostics.quantiles import normal_scores
 
 
@@ -58,7 +58,9 @@ def ebfmi(energy: ArrayLike) -> Floats:
     >>> float(ebfmi([0.0, 1.0, 0.0, 1.0]))
     3.0
     """
-    levels = np.asarray(energy, dtype=np.float64)
+    levels = as_draws(energy, "ebfmi").astype(np.float64)
+    if levels.ndim not in (1, 2):
+        raise ValueError(f"ebfmi: expected energies of shape (chains, draws) or (draws,), found {levels.shape}")
     change = np.sum(np.diff(levels, axis=-1) ** 2, axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         return change / np.sum((levels - levels.mean(axis=-1, keepdims=True)) ** 2, axis=-1)

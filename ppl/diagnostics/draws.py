@@ -24,7 +24,7 @@ def map_coordinates(statistic: Callable[[Floats], Floats], x: ArrayLike, name: s
     :returns: an array of shape ``shape``.
     :raises ValueError: if ``x`` has no axes for chains and draws, or too few draws.
     """
-    draws = np.asarray(x)
+    draws = as_draws(x, name)
     if draws.ndim < 2:
         raise ValueError(f"{name}: expected draws of shape (chains, draws, ...), found {draws.shape}; add a chain axis by x[None]")
     if draws.shape[0] < 1 or draws.shape[1] < min_draws:
@@ -40,6 +40,34 @@ def map_coordinates(statistic: Callable[[Floats], Floats], x: ArrayLike, name: s
             batch = coordinates_first(flat[:, :, start : start + width])
             result[start : start + width] = np.where(_varies(batch), statistic(batch), np.nan)
     return result.reshape(draws.shape[2:])[()]
+
+
+def as_draws(x: ArrayLike, name: str) -> np.ndarray:
+    """The draws as a NumPy array.
+
+    :param name: who asks, for messages.
+    :raises TypeError: if they are no numbers.
+    """
+    draws = np.asarray(x)
+    if draws.dtype.kind not in "biufV":
+        raise TypeError(f"{name}: expected draws that are real numbers, found an array of {draws.dtype}")
+    return draws
+
+
+def check_probability(name: str, prob: float) -> None:
+    """Raise ValueError unless ``0 < prob < 1``."""
+    if not 0 < prob < 1:
+        raise ValueError(f"{name}: expected 0 < prob < 1, found {prob}; a 90 % interval is prob=0.9")
+
+
+def axis_last(x: np.ndarray, axis: int, name: str) -> np.ndarray:
+    """``x`` with this axis moved to the end.
+
+    :raises ValueError: if there is no such axis.
+    """
+    if not -x.ndim <= axis < x.ndim:
+        raise ValueError(f"{name}: there is no axis {axis} in an array of shape {x.shape}")
+    return np.moveaxis(x, axis, -1)
 
 
 def coordinates_first(draws: np.ndarray) -> Floats:

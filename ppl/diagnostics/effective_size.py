@@ -5,7 +5,7 @@ from jax.typing import ArrayLike
 
 from ppl.diagnostics.autocovariance import autocovariance_last
 from ppl.diagnostics.convergence import rank_normalize, variances
-from ppl.diagnostics.draws import Floats, map_coordinates, pooled, split_chains
+from ppl.diagnostics.draws import Floats, check_probability, map_coordinates, pooled, split_chains
 
 
 def effective_sample_size(x: ArrayLike, bias: bool = True) -> Floats:
@@ -60,6 +60,7 @@ def ess_tail(x: ArrayLike) -> Floats:
 
 def ess_quantile(x: ArrayLike, prob: float) -> Floats:
     """Effective sample size of the indicator of ``x <= quantile``, which governs the error of that quantile; at least 4 draws."""
+    check_probability("ess_quantile", prob)
     return map_coordinates(lambda b: quantile_size(b, prob), x, "ess_quantile", min_draws=4)
 
 

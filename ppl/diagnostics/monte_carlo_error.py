@@ -3,7 +3,7 @@
 import numpy as np
 from jax.typing import ArrayLike
 
-from ppl.diagnostics.draws import Floats, map_coordinates, pooled
+from ppl.diagnostics.draws import Floats, check_probability, map_coordinates, pooled
 from ppl.diagnostics.effective_size import quantile_size, split_size
 from ppl.diagnostics.quantiles import beta_quantile
 
@@ -43,8 +43,7 @@ def mcse_quantile(x: ArrayLike, prob: float) -> Floats:
 
     :raises ValueError: unless ``0 < prob < 1``.
     """
-    if not 0 < prob < 1:
-        raise ValueError(f"mcse_quantile: expected 0 < prob < 1, found {prob}")
+    check_probability("mcse_quantile", prob)
 
     def statistic(batch: Floats) -> Floats:
         ordered = np.sort(pooled(batch), axis=-1)

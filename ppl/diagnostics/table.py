@@ -8,7 +8,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from ppl.diagnostics.convergence import split_gelman_rubin
-from ppl.diagnostics.draws import Floats
+from ppl.diagnostics.draws import Floats, as_draws, axis_last, check_probability
 from ppl.diagnostics.effective_size import effective_sample_size
 
 Statistics = OrderedDict[str, np.ndarray]
@@ -24,9 +24,8 @@ def hpdi(x: ArrayLike, prob: float = 0.90, axis: int = 0) -> np.ndarray:
     >>> hpdi([0.0, 1.0, 2.0, 3.0, 20.0], prob=0.6).tolist()
     [0.0, 3.0]
     """
-    draws = np.moveaxis(np.asarray(x), axis, -1)
-    if not 0 < prob < 1:
-        raise ValueError(f"hpdi: expected 0 < prob < 1, found {prob}; a 90 % interval is prob=0.9")
+    draws = axis_last(as_draws(x, "hpdi"), axis, "hpdi")
+    check_probability("hpdi", prob)
     if draws.shape[-1] == 0:
         raise ValueError(f"hpdi: no draws along axis {axis} of an array of shape {np.shape(x)}")
     return _narrowest(np.sort(draws, axis=-1), prob)
@@ -45,13 +44,13 @@ def summary(samples: ArrayLike | Mapping[str, ArrayLike], prob: float = 0.90, gr
     >>> list(summary({"x": np.zeros((2, 10))})["x"])
     ['mean', 'std', 'median', '5.0%', '95.0%', 'n_eff', 'r_hat']
     """
-    if not 0 < prob < 1:
-        raise ValueError(f"summary: expected 0 < prob < 1, found {prob}; a 90 % interval is prob=0.9")
+    check_probability("summary", prob)
     if not isinstance(samples, Mapping):
         samples = {f"Param:{i}": leaf for i, leaf in enumerate(jax.tree.leaves(samples))}
     result = {}
     for name, value in samples.items():
-        draws = np.asarray(value) if group_by_chain else np.asarray(value)[None]
+        draws = as_draws(value, f"site '{name}'")
+        draws = draws if group_by_chain else draws[None]
         if draws.ndim < 2:
             raise ValueError(
                 f"site '{name}': expected draws of shape (chains, draws, ...), found {draws.shape}; pass group_by_chain=False"

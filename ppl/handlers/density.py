@@ -44,12 +44,21 @@ class mask(Messenger):
         """Mask the distribution of a sample site; tell `get_mask` about the mask."""
         if msg["type"] == "sample":
             if self.mask is not True:
-                msg["fn"] = msg["fn"].mask(self.mask)
+                msg["fn"] = self._masked(msg)
         elif msg["type"] == "inspect":
             msg["mask"] = _both(msg["mask"], self.mask)
         elif msg["type"] == "control_flow" and self.mask is False:
             # Sites are masked when they come out of the loop; its body only wants to know.
             msg["kwargs"]["inside"].append(lambda step: _Known(False))
+
+    def _masked(self, msg: Message) -> Any:
+        try:
+            return msg["fn"].mask(self.mask)
+        except ValueError as error:
+            raise ValueError(
+                f"mask: a mask of shape {np.shape(self.mask)} does not broadcast against the batch shape {msg['fn'].batch_shape} "
+                f"of site {msg['name']!r}; pass one entry for each element of the batch"
+            ) from error
 
 
 class _Known(Messenger):
@@ -83,6 +92,7 @@ class scale(Messenger):
 
     Raises:
         ValueError: if `scale` is not positive; a traced value is not checked.
+        TypeError: if it is no number.
 
     Example:
         >>> from ppl import distributions as dist, handlers
@@ -94,6 +104,8 @@ class scale(Messenger):
     """
 
     def __init__(self, fn: Callable[..., Any] | None = None, scale: ArrayLike = 1.0) -> None:
+        if not_jax_tracer(scale) and np.asarray(scale).dtype.kind not in "biufV":
+            raise TypeError(f"scale: `scale` must be a number or an array of numbers, found {describe(scale)}")
         if not_jax_tracer(scale) and not np.all(np.asarray(scale) > 0):
             raise ValueError(f"scale: `scale` must be positive, found {scale}; to leave sites out use handlers.mask")
         self.scale = scale

@@ -116,6 +116,8 @@ class reparam(Messenger):
         strategy = self.config.get(msg["name"]) if isinstance(self.config, Mapping) else self.config(msg)
         if strategy is None:
             return
+        if not callable(strategy):
+            raise TypeError(f"reparam: expected a reparametriser for site {msg['name']!r}, found {describe(strategy)}")
         fn, sample_shape = msg["fn"], msg["kwargs"]["sample_shape"]
         if sample_shape:
             fn = fn.expand_by(sample_shape)

@@ -1,13 +1,14 @@
 """Handlers that record, hide and rename sites: trace, block, scope, infer_config."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
 
 from ppl._typing import Message, Trace
 from ppl.primitives import prng_key
 from ppl.stack import Messenger, acts_inside, copy_message
+from ppl.util import describe
 
 __all__ = ["block", "infer_config", "scope", "trace"]
 
@@ -45,12 +46,12 @@ class trace(Messenger):
             return
         earlier = self.trace.get(name)
         if earlier is not None:
-            if kind in ("sample", "deterministic"):
+            if kind in ("sample", "deterministic") or kind != earlier["type"]:
                 raise ValueError(
                     f"all sites must have unique names but got `{name}` duplicated (a {earlier['type']} site, then a {kind} site); "
                     "rename one of them, or use handlers.scope"
                 )
-            if kind == "plate" and earlier["type"] == "plate" and earlier["args"][0] != msg["args"][0]:
+            if kind == "plate" and earlier["args"][0] != msg["args"][0]:
                 raise ValueError(
                     f"plate {name!r} is declared with size {earlier['args'][0]} and again with size {msg['args'][0]}; "
                     "give the second one another name"
@@ -124,6 +125,10 @@ class block(Messenger):
         expose_types: Collection[str] | None = None,
         expose: Collection[str] | None = None,
     ) -> None:
+        if hide_fn is not None and not callable(hide_fn):
+            raise TypeError(
+                f"block: `hide_fn` must be a function of a site, found {describe(hide_fn)}; for names write hide={hide_fn!r}"
+            )
         for name, names in (("hide", hide), ("expose_types", expose_types), ("expose", expose)):
             if isinstance(names, str):
                 raise TypeError(f"block: `{name}` must be a list of names, found the string {names!r}; write [{names!r}]")
@@ -175,6 +180,9 @@ class scope(Messenger):
         *,
         hide_types: Sequence[str] | None = None,
     ) -> None:
+        for argument, text in (("prefix", prefix), ("divider", divider)):
+            if not isinstance(text, str):
+                raise TypeError(f"scope: `{argument}` must be a string, found {describe(text)}")
         self.prefix = prefix
         self.divider = divider
         self.hide_types = () if hide_types is None else tuple(hide_types)
@@ -221,4 +229,7 @@ class infer_config(Messenger):
         """Merge the hints into those of a sample site."""
         if acts_inside(msg, lambda step: infer_config(config_fn=self.config_fn)) or msg["type"] != "sample":
             return
-        msg["infer"].update(self.config_fn(msg))
+        hints = self.config_fn(msg)
+        if not isinstance(hints, Mapping):
+            raise TypeError(f"infer_config: `config_fn` must return a dict, found {describe(hints)} for site {msg['name']!r}")
+        msg["infer"].update(hints)

@@ -213,6 +213,11 @@ class replay(_Lookup):
     def __init__(self, fn: Callable[..., Any] | None = None, trace: Trace | None = None) -> None:
         if trace is None:
             raise ValueError("replay: `trace` is needed; pass what handlers.trace(fn).get_trace(...) returned")
+        if not isinstance(trace, Mapping):
+            raise TypeError(
+                f"replay: `trace` must be a dict from names to sites, found {describe(trace)}; pass what "
+                "handlers.trace(fn).get_trace(...) returned"
+            )
         self.trace = trace
         super().__init__(fn)
 
@@ -226,6 +231,11 @@ class replay(_Lookup):
         site = self.trace.get(msg["name"])
         if site is None or (kind == "sample" and msg["is_observed"]):
             return
+        if not isinstance(site, Mapping):
+            raise TypeError(
+                f"replay: `trace` must hold sites, found {describe(site)} under {msg['name']!r}; pass what "
+                "handlers.trace(fn).get_trace(...) returned, or set values with handlers.substitute"
+            )
         if kind == "plate" and site["type"] != "plate":
             raise RuntimeError(f"replay: {msg['name']!r} is a plate in the model but a {site['type']} site in the trace")
         if kind == "sample" and (site["type"] != "sample" or site["is_observed"]):

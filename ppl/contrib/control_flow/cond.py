@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from jax import lax
 
 from ppl._typing import Key, Message, PyTree
 from ppl.contrib.control_flow.body import emit, run_body
 from ppl.ops.pytree import PytreeTrace
 from ppl.stack import Messenger, Step, apply_stack, current_stack
+from ppl.util import describe
 
 
 def cond(pred: Any, true_fun: Callable[[Any], Any], false_fun: Callable[[Any], Any], operand: Any) -> Any:
@@ -25,6 +27,7 @@ def cond(pred: Any, true_fun: Callable[[Any], Any], false_fun: Callable[[Any], A
 
     Raises:
         ValueError: if the branches have different sites.
+        TypeError: if a branch is no function, or `pred` no scalar.
         NotImplementedError: inside a plate, and for `param` or `mutable` in a branch.
 
     Example:
@@ -38,6 +41,11 @@ def cond(pred: Any, true_fun: Callable[[Any], Any], false_fun: Callable[[Any], A
         >>> bool(model(True) > 10), bool(model(False) > 10)
         (True, False)
     """
+    for name, fn in (("true_fun", true_fun), ("false_fun", false_fun)):
+        if not callable(fn):
+            raise TypeError(f"cond: `{name}` must be a function of the operand, found {describe(fn)}")
+    if np.shape(pred) != ():
+        raise TypeError(f"cond: `pred` must be a scalar, found {describe(pred)}; for arrays use jnp.where")
     if not current_stack():
         return lax.cond(pred, true_fun, false_fun, operand)
     msg: Message = {

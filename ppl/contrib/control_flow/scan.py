@@ -46,6 +46,7 @@ def scan(
 
     Raises:
         ValueError: if the number of steps is not clear.
+        TypeError: if `f` is no function, or returns no pair; if `length` is no integer.
         NotImplementedError: inside a plate, and for `param` or `mutable` in the body.
 
     Example:
@@ -60,6 +61,8 @@ def scan(
     """
     if isinstance(history, bool) or not isinstance(history, int) or history < 0:
         raise ValueError(f"scan: history must be a number of steps, at least 0; found {history!r}")
+    if not callable(f):
+        raise TypeError(f"scan: `f` must be a function (carry, x) -> (carry, y), found {describe(f)}")
     steps = _number_of_steps(xs, length)
     if not current_stack():
         return lax.scan(f, init, xs, length=steps, reverse=reverse)
@@ -80,6 +83,10 @@ def scan(
 def _number_of_steps(xs: PyTree, length: int | None) -> int:
     found = {np.shape(x)[0] if np.ndim(x) else None for x in jax.tree.leaves(xs)}
     if length is not None:
+        if isinstance(length, bool) or not isinstance(length, int | np.integer):
+            raise TypeError(f"scan: length must be a Python integer, found {describe(length)}; take it from shapes")
+        if length < 0:
+            raise ValueError(f"scan: length must be at least 0, found {length}")
         found.add(int(length))
     if len(found) != 1 or None in found:
         shapes = [np.shape(x) for x in jax.tree.leaves(xs)]
