@@ -22,7 +22,7 @@ from ppl.infer.algorithms.nuts import NUTS
 from ppl.infer.algorithms.protocols import HamiltonianInfo, HamiltonianParams, HamiltonianState
 from ppl.infer.algorithms.trajectory import walk_on
 from ppl.infer.launch import read_field
-from ppl.infer.target.gradient import GradientTarget, is_small_and_smooth
+from ppl.infer.target.gradient import GradientTarget, is_small_and_smooth, pack
 from ppl.infer.target.start import Start, evaluate_start, find_start
 from ppl.util import not_jax_tracer
 
@@ -157,6 +157,7 @@ class HamiltonianProcess:
         warmup: the adaptation.
         target: the target, whose arrays are replaced by those of the inputs.
         propose: `(key, attempt, target) -> position`, to find a start.
+        proposes_directly: whether that takes no run of the model.
         initial_step_size: where adaptation starts.
         initial_inverse: blocks of the inverse mass matrix to start from; None: the identity.
         search_step_size: whether a reasonable step size is searched at the start and when the metric changes.
@@ -168,6 +169,7 @@ class HamiltonianProcess:
     warmup: Warmup
     target: GradientTarget
     propose: Callable[[Key, Array, Any], Array] | None
+    proposes_directly: bool
     initial_step_size: Any
     initial_inverse: tuple[Any, ...] | None
     search_step_size: bool
@@ -327,7 +329,7 @@ class HamiltonianProcess:
     @property
     def start_wrappers(self) -> Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]]:
         """The same for the program that finds a start, which has no updates."""
-        return self.wrappers if self._is_one_kernel() else [_in_mode(Fusing.NOTHING)]
+        return self.wrappers if self.proposes_directly and self._is_one_kernel() else [_in_mode(Fusing.NOTHING)]
 
     def _is_one_kernel(self) -> bool:
         """Whether the whole program can be one kernel."""
@@ -438,6 +440,8 @@ def _in_mode(mode: Fusing) -> Callable[[Callable[..., Any]], Callable[..., Any]]
 
     def wrap(fn: Callable[..., Any]) -> Callable[..., Any]:
         def traced(*args: Any) -> Any:
+            if mode is Fusing.WHOLE:
+                args = tuple(arg._replace(target=pack(arg.target)) if isinstance(arg, Inputs) else arg for arg in args)
             with fusing(mode):
                 return whole_program(fn)(*args)
 

@@ -24,6 +24,7 @@ from ppl.infer.facade import Binding, TargetKernel
 from ppl.infer.hamiltonian import HamiltonianProcess, HMCAdaptState, HMCState, Inputs
 from ppl.infer.hamiltonian_launch import HamiltonianLaunch
 from ppl.infer.initialization import init_to_uniform
+from ppl.infer.target.start import PositionStrategy
 from ppl.util import as_key, find_stack_level, not_jax_tracer
 
 __all__ = ["HMC", "NUTS", "HMCAdaptState", "HMCState", "hmc", "momentum_generator"]
@@ -228,6 +229,7 @@ class HMC(TargetKernel):
             warmup=warmup,
             target=binding.target,
             propose=None if binding.model is None else self.propose,
+            proposes_directly=isinstance(self._init_strategy, PositionStrategy),
             initial_step_size=self._step_size,
             initial_inverse=blocks.inverse,
             search_step_size=self._find_heuristic_step_size,

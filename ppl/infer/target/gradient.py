@@ -1,18 +1,22 @@
 """Value and gradient of a target, traced once for all programs that need it, and what a compiler should know about it."""
 
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import jax
 import jax.extend.core
 import jax.numpy as jnp
+import numpy as np
+from jax import lax
 
 from ppl._typing import Array
 from ppl.infer.target.layout import Layout
 
-__all__ = ["GradientTarget", "is_small_and_smooth", "value_and_gradient"]
+__all__ = ["GradientTarget", "Packed", "is_small_and_smooth", "pack", "value_and_gradient"]
 
 MAX_OPERATIONS = 350  # beyond, one kernel of everything takes long to compile, or exhausts memory
 MAX_ELEMENTS = 100_000
+MAX_PRODUCT = 64
 
 # What one CPU kernel can hold; anything else (a scatter, a matrix product, a loop, a call of LAPACK) is left to the compiler.
 ELEMENTARY = frozenset(
@@ -51,8 +55,8 @@ def value_and_gradient(target: GradientTarget, position: Array) -> tuple[Array, 
 
 def is_small_and_smooth(target: GradientTarget) -> bool:
     """Whether value and gradient are a few hundred elementary operations on short arrays: what one CPU kernel can hold."""
-    if any(not jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in jax.tree.leaves(target)):
-        return False  # products of integers with 0 are simplified away, which small calls do not survive
+    if not all(_packable(leaf.dtype, target.layout.dtype) for leaf in jax.tree.leaves(target)):
+        return False
     layout: Layout = target.layout
     position = jax.ShapeDtypeStruct((layout.dimension,), layout.dtype)
     operations = elements = 0
@@ -60,10 +64,85 @@ def is_small_and_smooth(target: GradientTarget) -> bool:
     while pending:
         jaxpr = pending.pop()
         for equation in jaxpr.eqns:
-            if equation.primitive.name not in ELEMENTARY:
+            if equation.primitive.name not in ELEMENTARY and not _is_small_product(equation):
                 return False
             inner = [p for p in equation.params.values() if isinstance(p, jax.extend.core.ClosedJaxpr)]
             pending.extend(closed.jaxpr for closed in inner)
             operations += not inner
             elements += sum(v.aval.size for v in equation.outvars)
     return operations <= MAX_OPERATIONS and elements <= MAX_ELEMENTS
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Packed:
+    """A target whose arrays are one vector, taken apart where value and gradient are computed.
+
+    One kernel with loops must not have an operand of which simplification leaves no use; of this vector some part is used.
+
+    Attributes:
+        vector: the arrays, integers bit by bit, in the type of the position.
+        structure: the pytree of the target.
+        arrays: shapes and types of its arrays.
+        layout: that of the target.
+    """
+
+    vector: Array
+    structure: Any = field(metadata={"static": True})
+    arrays: tuple[jax.ShapeDtypeStruct, ...] = field(metadata={"static": True})
+    layout: Any = field(metadata={"static": True})
+
+    def unpack(self) -> GradientTarget:
+        """The target."""
+        parts = lax.split(self.vector, [array.size for array in self.arrays])
+        leaves = [_from_bits(part, array.dtype).reshape(array.shape) for part, array in zip(parts, self.arrays)]
+        return jax.tree.unflatten(self.structure, leaves)
+
+    @property
+    def forward_mode(self) -> bool:
+        """Whether the gradient is made of directional derivatives."""
+        return self.unpack().forward_mode
+
+    def __call__(self, position: Array) -> Array:
+        """The potential energy."""
+        return self.unpack()(position)
+
+    def value_and_gradient(self, position: Array) -> tuple[Array, Array]:
+        """The potential energy and its gradient."""
+        return value_and_gradient(self.unpack(), position)
+
+
+def pack(target: GradientTarget) -> GradientTarget:
+    """The target with its arrays as one vector."""
+    leaves, structure = jax.tree.flatten(target)
+    if not leaves:
+        return target
+    vector = lax.concatenate([_to_bits(leaf.reshape(-1), target.layout.dtype) for leaf in leaves], 0)
+    return Packed(vector, structure, tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves), target.layout)
+
+
+def _packable(dtype: Any, carrier: Any) -> bool:
+    """Whether numbers of a type go into numbers of another without loss: real, and no wider."""
+    return np.dtype(dtype).kind in "iufb" and np.dtype(dtype).itemsize <= np.dtype(carrier).itemsize
+
+
+def _integer_like(dtype: Any) -> np.dtype:
+    return np.dtype(f"int{8 * np.dtype(dtype).itemsize}")
+
+
+def _to_bits(x: Array, carrier: Any) -> Array:
+    if jnp.issubdtype(x.dtype, jnp.floating):
+        return x.astype(carrier)
+    return lax.bitcast_convert_type(x.astype(_integer_like(carrier)), np.dtype(carrier))
+
+
+def _from_bits(x: Array, dtype: Any) -> Array:
+    if np.dtype(dtype).kind == "f":
+        return x.astype(dtype)
+    return lax.bitcast_convert_type(x, _integer_like(x.dtype)).astype(dtype)
+
+
+def _is_small_product(equation: Any) -> bool:
+    """Whether this is a matrix product of a few numbers."""
+    sizes = [variable.aval.size for variable in (*equation.invars, *equation.outvars)]
+    return equation.primitive.name == "dot_general" and max(sizes) <= MAX_PRODUCT
