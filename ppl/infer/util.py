@@ -500,7 +500,9 @@ def _check_valid(target: Target, starts: _Starts) -> None:
             )
     worst = int(np.argmin(np.ravel(starts.is_valid)))
     position = np.asarray(starts.position).reshape(-1, target.layout.dimension)[worst]
-    details = "".join(f"\n  {reason}" for reason in explain(target, position))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the reasons name sites, which a warning of a distribution cannot
+        details = "".join(f"\n  {reason}" for reason in explain(target, position))
     raise RuntimeError(
         "Cannot find valid initial parameters: 100 proposals had no finite log density with a finite gradient. At the last one:"
         f"{details}\nCheck the data and the supports, or choose another init_strategy such as init_to_median or init_to_value."
