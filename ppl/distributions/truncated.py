@@ -79,15 +79,19 @@ def _quantile(base: SymmetricLocationScale, log_p: Array, log_q: Array) -> Array
     return jnp.where(log_p < log_q, z, -z)
 
 
+def _stack(*zs: Array) -> Array:
+    """The arguments along a new leading axis, so that one evaluation, and one program, serves them all."""
+    return jnp.stack(jnp.broadcast_arrays(*promote_shapes(*zs)))
+
+
 def _log_interval_mass(base: SymmetricLocationScale, a: Array, b: Array) -> Array:
     """`log P(a < Z < b)`: the sum of two central masses, or a difference of tails on the side where both are small."""
-    a, b = promote_shapes(a, b)
+    a, b = jnp.broadcast_arrays(*promote_shapes(a, b))
     positive, straddle = a >= 0, (a < 0) & (b > 0)
-    near = base.standard_log_cdf(jnp.where(positive, -a, b))
-    far = base.standard_log_cdf(jnp.where(positive, -b, a))
+    near, far = base.standard_log_cdf(_stack(jnp.where(positive, -a, b), jnp.where(positive, -b, a)))
     tail = near + log1mexp(jnp.where(straddle, -1.0, far - near))
-    left, right = jnp.where(straddle, -a, 1.0), jnp.where(straddle, b, 1.0)
-    central = jnp.log(base.standard_central_mass(left) + base.standard_central_mass(right))
+    halves = base.standard_central_mass(_stack(jnp.where(straddle, -a, 1.0), jnp.where(straddle, b, 1.0)))
+    central = jnp.log(halves[0] + halves[1])
     return jnp.where(straddle, central, tail)
 
 
@@ -293,15 +297,19 @@ class TwoSidedTruncatedDistribution(_SymmetricTruncated):
     def cdf(self, value: ArrayLike) -> Array:
         value, low, high = with_value(value, self.low, self.high)
         z = self.base_dist.standardize(jnp.clip(value, low, high))
-        below, log_mass = promote_shapes(_log_interval_mass(self.base_dist, self._bounds()[0], z), self._log_mass())
+        a, b = self._bounds()
+        start, end = _stack(a, a, z)[:2], _stack(a, z, b)[1:]
+        below, log_mass = _log_interval_mass(self.base_dist, start, end)
         return jnp.minimum(jnp.exp(below - log_mass), 1.0)
 
     def icdf(self, q: ArrayLike) -> Array:
         base = self.base_dist
-        q, a, b, low, high = with_value(q, *self._bounds(), self.low, self.high)
+        a, b = self._bounds()
+        tails = base.standard_log_cdf(_stack(a, b, -a, -b))
+        q, *tails, low, high = with_value(q, *tails, self.low, self.high)
         log_q, log_rest = jnp.log(q), jnp.log1p(-q)
-        log_cdf = jnp.logaddexp(base.standard_log_cdf(a) + log_rest, base.standard_log_cdf(b) + log_q)
-        log_survival = jnp.logaddexp(base.standard_log_cdf(-a) + log_rest, base.standard_log_cdf(-b) + log_q)
+        log_cdf = jnp.logaddexp(tails[0] + log_rest, tails[1] + log_q)
+        log_survival = jnp.logaddexp(tails[2] + log_rest, tails[3] + log_q)
         x, low, high = promote_shapes(base.unstandardize(_quantile(base, log_cdf, log_survival)), low, high)
         return jnp.clip(x, low, high)
 
@@ -394,18 +402,18 @@ class _GammaTruncated(_Truncated):
     def cdf(self, value: ArrayLike) -> Array:
         a, low, high, x = self._standard(*with_value(value))
         x = jnp.clip(x, low, high)
-        return jnp.minimum(jnp.exp(gamma_interval_log_mass(a, low, x) - gamma_interval_log_mass(a, low, high)), 1.0)
+        below, log_mass = gamma_interval_log_mass(_stack(a, a), _stack(low, low), _stack(x, high))
+        return jnp.minimum(jnp.exp(below - log_mass), 1.0)
 
     def icdf(self, q: ArrayLike) -> Array:
         q, rate, *bounds = with_value(q, self.base_dist.rate, *self._limits())
         a, low, high = self._standard()
-        (p_low, q_low), (p_high, q_high) = log_gammainc_pair(a, low), log_gammainc_pair(a, high)
-        log_q, log_rest, *logs = promote_shapes(jnp.log(q), jnp.log1p(-q), p_low, p_high, q_low, q_high)
+        log_p, log_survivals = log_gammainc_pair(_stack(a, a), _stack(low, high))
+        log_q, log_rest, *logs = promote_shapes(jnp.log(q), jnp.log1p(-q), *log_p, *log_survivals)
         log_cdf = jnp.logaddexp(logs[0] + log_rest, logs[1] + log_q)
         log_survival = jnp.logaddexp(logs[2] + log_rest, logs[3] + log_q)
-        floor = float(np.log(jnp.finfo(self._dtype).tiny))
         (a,) = promote_shapes(a, shape=np.shape(log_cdf))
-        y = gamma_log_quantile(*operands(a, jnp.maximum(log_cdf, floor), log_survival))
+        y = gamma_log_quantile(*operands(a, jnp.maximum(log_cdf, -1e30), jnp.maximum(log_survival, -1e30)))
         x, rate, *bounds = promote_shapes(jnp.exp(y), rate, *bounds)
         return jnp.clip(x / rate, *bounds)
 

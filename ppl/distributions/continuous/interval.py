@@ -160,7 +160,7 @@ class Beta(Distribution):
     def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
         shape = self.shape(sample_shape)
         a, b = (filled(x, shape, self._dtype) for x in (self.concentration1, self.concentration0))
-        return inside_unit(random.beta(key, a, b))
+        return inside_unit(random.beta(key, a, b, dtype=a.dtype))
 
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:

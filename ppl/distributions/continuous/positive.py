@@ -14,7 +14,7 @@ from ppl.distributions.constraints import Constraint
 from ppl.distributions.continuous.numerics import at_least_tiny, digamma_rest, divided, filled, times_log, with_value, within
 from ppl.distributions.continuous.real import Normal
 from ppl.distributions.distribution import Distribution, TransformedDistribution
-from ppl.distributions.special import gamma_log_quantile, gammaincinv, log_gamma_peak
+from ppl.distributions.special import gamma_log_quantile, gammainc, gammaincinv, log_gamma_peak, log_gammainc_pair
 from ppl.distributions.special.elementary import HALF_LOG_2PI, log, operands
 from ppl.distributions.transforms import AffineTransform, ExpTransform, PowerTransform
 from ppl.distributions.util import promote_shapes, validate_sample
@@ -250,7 +250,7 @@ class Gamma(Distribution):
 
     def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
         shape = self.shape(sample_shape)
-        x, rate = promote_shapes(random.gamma(key, filled(self.concentration, shape, self._dtype)), self.rate)
+        x, rate = promote_shapes(random.gamma(key, filled(self.concentration, shape, self._dtype), dtype=self._dtype), self.rate)
         return at_least_tiny(x / rate)
 
     @validate_sample
@@ -263,7 +263,7 @@ class Gamma(Distribution):
 
     def cdf(self, value: ArrayLike) -> Array:
         value, rate, a = with_value(value, self.rate, self.concentration)
-        return lax.igamma(*operands(a, jnp.maximum(value, 0.0) * rate))
+        return gammainc(a, jnp.maximum(value, 0.0) * rate)
 
     def icdf(self, q: ArrayLike) -> Array:
         q, a, rate = with_value(q, self.concentration, self.rate)
@@ -341,7 +341,8 @@ class InverseGamma(TransformedDistribution):
     def cdf(self, value: ArrayLike) -> Array:
         value, a, rate = with_value(value, self.concentration, self.rate)
         inside = value > 0
-        inside, out = promote_shapes(inside, lax.igammac(*operands(a, rate / jnp.where(inside, value, 1.0))))
+        _, log_q = log_gammainc_pair(*operands(a, rate / jnp.where(inside, value, 1.0)))
+        inside, out = promote_shapes(inside, jnp.exp(log_q))
         return jnp.where(inside, out, 0.0)
 
     def icdf(self, q: ArrayLike) -> Array:
@@ -500,7 +501,7 @@ class Pareto(TransformedDistribution):
     def __init__(self, scale: ArrayLike, alpha: ArrayLike, *, validate_args: bool | None = None) -> None:
         (self.scale, self.alpha), batch_shape = promote_shapes(scale, alpha, return_shapes=True)
         base = Exponential(self.alpha, validate_args=False).expand(batch_shape)
-        affine = AffineTransform(0.0, self.scale, domain=constraints.greater_than(1.0))
+        affine = AffineTransform(0.0, self.scale)
         super().__init__(base, [ExpTransform(constraints.positive), affine], validate_args=validate_args)
 
     @constraints.dependent_property(is_discrete=False, event_dim=0)

@@ -222,7 +222,7 @@ class StudentT(SymmetricLocationScale):
         normal = random.normal(k_normal, shape, self._dtype)
         half = filled(0.5 * self.df, shape, self._dtype)
         # the logarithm of the Gamma variable does not underflow where df is small
-        return normal * jnp.exp(0.5 * (jnp.log(half) - random.loggamma(k_gamma, half)))
+        return normal * jnp.exp(0.5 * (jnp.log(half) - random.loggamma(k_gamma, half, dtype=half.dtype)))
 
     def standard_log_density(self, z: Array) -> Array:
         df, z = promote_shapes(self.df, z)

@@ -203,7 +203,7 @@ gamma_log_quantile.defjvp(_gamma_log_quantile_jvp, symbolic_zeros=True)
 def gammainc(a: ArrayLike, x: ArrayLike) -> Array:
     """The regularized lower incomplete gamma function `P(a, x)`, differentiable in both arguments."""
     a, x = operands(a, x)
-    return lax.igamma(a, x)
+    return jnp.exp(log_gammainc_pair(a, x)[0])
 
 
 def gammaincinv(a: ArrayLike, p: ArrayLike) -> Array:

@@ -55,8 +55,7 @@ def cauchy_interval_moments(a: Array, b: Array) -> tuple[Array, Array]:
 
 def gamma_interval_log_mass(a: Array, low: Array, high: Array) -> Array:
     """`log(P(a, high) - P(a, low))`, by the tails on the side where they are smaller."""
-    p_low, q_low = log_gammainc_pair(a, low)
-    p_high, q_high = log_gammainc_pair(a, high)
+    (p_low, p_high), (q_low, q_high) = log_gammainc_pair(jnp.stack([a, a]), jnp.stack([low, high]))
     lower = p_high < q_low
     larger, smaller = jnp.where(lower, p_high, q_low), jnp.where(lower, p_low, q_high)
     return larger + log1mexp(smaller - larger)
@@ -80,7 +79,7 @@ def gamma_interval_moments(a: Array, low: Array, high: Array) -> tuple[Array, Ar
     mean, variance = _weighted_moments(growth, weights * jnp.exp(a[..., None] * d - x[..., None] * growth))
     # where the left tail in y is long, the shape is small, and the formulas do not cancel
     wide = stop - start > 60.0
-    mass = gamma_interval_log_mass(a, low, high)
-    first = a * jnp.exp(gamma_interval_log_mass(a + 1.0, low, high) - mass)
-    second = a * (a + 1.0) * jnp.exp(gamma_interval_log_mass(a + 2.0, low, high) - mass)
+    masses = gamma_interval_log_mass(*(jnp.stack(v) for v in ((a, a + 1.0, a + 2.0), (low,) * 3, (high,) * 3)))
+    first = a * jnp.exp(masses[1] - masses[0])
+    second = a * (a + 1.0) * jnp.exp(masses[2] - masses[0])
     return jnp.where(wide, first, x * (1.0 + mean)), jnp.where(wide, second - first * first, x * x * variance)
