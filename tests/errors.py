@@ -448,14 +448,14 @@ HANDLERS = [
     Case("reparam without a config", lambda: handlers.reparam(normal), TypeError, ("reparam", "`config`", "dict", "found None")),
     Case(
         "reparam with a class",
-        lambda: handlers.reparam(handlers.seed(normal, KEY), config={"x": 3})(),
+        lambda: run(handlers.reparam(normal, config={"x": 3})),
         TypeError,
         ("reparam", "site 'x'", "found 3"),
     ),
     Case("infer_config", lambda: handlers.infer_config(normal), ValueError, ("infer_config", "`config_fn`", "function", "None")),
     Case(
         "infer_config returns nothing",
-        lambda: handlers.infer_config(handlers.seed(normal, KEY), config_fn=lambda site: None)(),
+        lambda: run(handlers.infer_config(normal, config_fn=lambda site: None)),
         TypeError,
         ("infer_config", "site 'x'", "dict", "None"),
     ),

@@ -62,6 +62,8 @@ class ConstraintRegistry:
         Raises:
             NotImplementedError: if none is registered.
         """
+        if not isinstance(constraint, Constraint):
+            raise TypeError(f"biject_to takes a constraint such as constraints.positive, found {constraint!r}")
         for cls in type(constraint).__mro__:
             if cls in self._factories:
                 return self._factories[cls](constraint)

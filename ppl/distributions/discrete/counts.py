@@ -28,7 +28,6 @@ from ppl.distributions.util import (
     as_parameter,
     assert_one_of,
     binomial,
-    is_concrete,
     lazy_property,
     promote_shapes,
     validate_sample,
@@ -260,19 +259,11 @@ class DiscreteUniform(Distribution):
         "high": constraints.dependent(is_discrete=True, event_dim=0),
     }
     has_enumerate_support = True
+    _bounds_may_touch = True
 
     def __init__(self, low: ArrayLike = 0, high: ArrayLike = 1, *, validate_args: bool | None = None) -> None:
         (self.low, self.high), shape = promote_shapes(low, high, return_shapes=True)
         super().__init__(shape, validate_args=validate_args)
-
-    def validate_args(self, strict: bool = True) -> None:
-        """Check that `low <= high` where both are concrete."""
-        super().validate_args(strict=strict)
-        fields = self.__dict__
-        if is_concrete((fields["low"], fields["high"])) and not np.all(np.asarray(self.low) <= np.asarray(self.high)):
-            error = ValueError("DiscreteUniform distribution got invalid high parameter.")
-            error.add_note(f"found low={self.low} and high={self.high}, expected low <= high everywhere")
-            raise error
 
     @constraints.dependent_property(is_discrete=True, event_dim=0)
     def support(self) -> Constraint:

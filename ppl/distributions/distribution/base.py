@@ -14,8 +14,24 @@ from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions import constraints
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.distribution.pytree import DistributionType, ParameterTree
-from ppl.distributions.distribution.validation import check_parameter, holds, is_checkable, warn_out_of_support
-from ppl.distributions.util import as_parameter, float_dtype, is_concrete, lazy_property, promote_shapes, sum_rightmost
+from ppl.distributions.distribution.validation import (
+    check_numbers,
+    check_order,
+    check_parameter,
+    check_sizes,
+    holds,
+    is_checkable,
+    warn_out_of_support,
+)
+from ppl.distributions.util import (
+    as_parameter,
+    float_dtype,
+    is_concrete,
+    lazy_property,
+    promote_shapes,
+    sum_rightmost,
+    validate_key,
+)
 
 
 class Distribution(ParameterTree, metaclass=DistributionType):
@@ -54,6 +70,12 @@ class Distribution(ParameterTree, metaclass=DistributionType):
     pytree_aux_fields: ClassVar[tuple[str, ...]] = ("_batch_shape", "_event_shape", "_validate_args")
     _validate_args: bool | None = True
     _terse_parameters: ClassVar[frozenset[str]] = frozenset()
+    _bounds_may_touch: ClassVar[bool] = False  # whether `low` may equal `high`
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "sample" in cls.__dict__:
+            cls.sample = validate_key(cls.sample)  # type: ignore[method-assign]
 
     def __init__(self, batch_shape: Shape = (), event_shape: Shape = (), *, validate_args: bool | None = None) -> None:
         self._batch_shape = tuple(batch_shape)
@@ -91,7 +113,11 @@ class Distribution(ParameterTree, metaclass=DistributionType):
         Raises:
             NotImplementedError: where the event shape is not known from these.
         """
-        if getattr(cls.support, "event_dim", None) != 0:
+        try:
+            is_scalar = getattr(cls.support, "event_dim", None) == 0
+        except NotImplementedError:
+            is_scalar = False
+        if not is_scalar:
             raise NotImplementedError(
                 f"{cls.__name__}.infer_shapes is not implemented: its event shape depends on more than shapes"
             )
@@ -128,6 +154,8 @@ class Distribution(ParameterTree, metaclass=DistributionType):
         for name, constraint in self.arg_constraints.items():
             value = fields.get(name)
             if value is None:
+                if name in fields:
+                    raise TypeError(f"{type(self).__name__} distribution got invalid {name} parameter: None, expected numbers")
                 continue
             checkable = is_checkable(constraint)
             if checkable and is_concrete(value):
@@ -137,6 +165,8 @@ class Distribution(ParameterTree, metaclass=DistributionType):
                     f"Cannot validate arguments inside jitted code. Parameter {name!r} of {type(self).__name__} is traced: "
                     "check it before it is traced, or use strict=False."
                 )
+        if "low" in fields and "high" in fields:
+            check_order(type(self), fields["low"], fields["high"], may_touch=self._bounds_may_touch)
 
     @staticmethod
     def set_default_validate_args(value: bool) -> None:
@@ -151,16 +181,21 @@ class Distribution(ParameterTree, metaclass=DistributionType):
         return float_dtype(*(self.__dict__.get(name) for name in self.arg_constraints))
 
     def _check_event_shape(self, value: Any) -> None:
-        """Raise ValueError if the rightmost axes of `value` cannot be `event_shape`."""
-        expected = self._event_shape
-        if not expected:
+        """Raise ValueError if the rightmost axes of `value` cannot be `event_shape`, or those left of them `batch_shape`."""
+        expected, batch = self._event_shape, self._batch_shape
+        if not expected and not batch:
             return
         found = np.shape(value)
-        tail = found[-len(expected) :]
-        if len(tail) < len(expected) or any(n != m and n != 1 and m != 1 for n, m in zip(tail, expected)):
+        cut = len(found) - len(expected)
+        if cut < 0 or not _fits(found[cut:], expected):
             raise ValueError(
                 f"{type(self).__name__}.log_prob got a value of shape {found}, but its event shape is {expected}: "
                 "the rightmost axes of the value must be the event shape"
+            )
+        if not _fits(found[:cut], batch):
+            raise ValueError(
+                f"{type(self).__name__}.log_prob got a value of shape {found}, whose batch axes {found[:cut]} do not broadcast "
+                f"against the batch shape {batch}; pass a value of shape {self.shape()}, or one with sample axes on its left"
             )
 
     def _validate_sample(self, value: Any) -> Any:
@@ -169,6 +204,7 @@ class Distribution(ParameterTree, metaclass=DistributionType):
         if not (is_concrete(value) and is_checkable(support)):
             return support.check(value)
         value = np.asarray(value)
+        check_numbers(f"{type(self).__name__}.log_prob", value)
         valid = holds(support, value)
         if not valid.all():
             warn_out_of_support(self, value, valid, support)
@@ -210,7 +246,9 @@ class Distribution(ParameterTree, metaclass=DistributionType):
     # what a family defines
 
     def _missing(self, member: str) -> NotImplementedError:
-        return NotImplementedError(f"{type(self).__name__}.{member} is not implemented")
+        return NotImplementedError(
+            f"{type(self).__name__}.{member} is not implemented for this distribution; a subclass may define it"
+        )
 
     def log_prob(self, value: ArrayLike, *args: Any, **kwargs: Any) -> Array:
         """The logarithm of the density or mass, of the shape to which the batch shapes of value and distribution broadcast."""
@@ -260,11 +298,16 @@ class Distribution(ParameterTree, metaclass=DistributionType):
         Raises:
             ValueError: if it does not.
         """
-        batch_shape = tuple(batch_shape)
+        try:
+            batch_shape = tuple(batch_shape)
+        except TypeError as error:
+            raise TypeError(_not_a_shape(self, "expand", batch_shape)) from error
         return self if batch_shape == self._batch_shape else ExpandedDistribution(self, batch_shape)
 
     def expand_by(self, sample_shape: Sequence[int]) -> "Distribution":
         """Independent copies along new leftmost axes of sizes `sample_shape`."""
+        if isinstance(sample_shape, int):
+            raise TypeError(_not_a_shape(self, "expand_by", sample_shape))
         return self.expand((*sample_shape, *self._batch_shape))
 
     def to_event(self, reinterpreted_batch_ndims: int | None = None) -> "Distribution":
@@ -302,6 +345,22 @@ def validation_enabled(is_validate: bool = True) -> Iterator[None]:
         yield
     finally:
         enable_validation(bool(before))
+
+
+def _fits(found: Shape, expected: Shape) -> bool:
+    """Whether two shapes broadcast, compared from the right."""
+    return all(n == m or n == 1 or m == 1 for n, m in zip(found[::-1], expected[::-1]))
+
+
+def _not_a_shape(d: Distribution, member: str, found: Any) -> str:
+    return f"{type(d).__name__}.{member} takes a tuple of sizes, found {found!r}; write ({found!r},)"
+
+
+def _check_base(owner: type, base_dist: Any) -> None:
+    """Raise TypeError if `base_dist` is no distribution."""
+    if not isinstance(base_dist, Distribution):
+        found = f"the class {base_dist.__name__}, no instance" if isinstance(base_dist, type) else repr(base_dist)
+        raise TypeError(f"{owner.__name__}: base_dist must be a distribution, found {found}; pass one such as Normal(0.0, 1.0)")
 
 
 class _Wrapper(Distribution):
@@ -361,6 +420,7 @@ class Independent(_Wrapper):
     pytree_aux_fields = ("reinterpreted_batch_ndims",)
 
     def __init__(self, base_dist: Distribution, reinterpreted_batch_ndims: int, *, validate_args: bool | None = None) -> None:
+        _check_base(type(self), base_dist)
         batch_shape, n = base_dist.batch_shape, reinterpreted_batch_ndims
         if not isinstance(n, (int, np.integer)) or isinstance(n, bool):
             raise TypeError(f"reinterpreted_batch_ndims must be an integer, but got {n!r}")
@@ -410,6 +470,8 @@ class ExpandedDistribution(_Wrapper):
     """
 
     def __init__(self, base_dist: Distribution, batch_shape: Shape = (), *, validate_args: bool | None = None) -> None:
+        _check_base(type(self), base_dist)
+        check_sizes("expand", type(base_dist), batch_shape)
         if isinstance(base_dist, ExpandedDistribution):
             _check_expansion(base_dist, base_dist.batch_shape, tuple(batch_shape))
             base_dist = base_dist.base_dist
@@ -513,6 +575,7 @@ class MaskedDistribution(_Wrapper):
     pytree_aux_fields = ("_static_mask",)
 
     def __init__(self, base_dist: Distribution, mask: ArrayLike | bool, *, validate_args: bool | None = None) -> None:
+        _check_base(type(self), base_dist)
         mask = as_parameter(mask)
         if not (isinstance(mask, (bool, np.bool_)) or getattr(mask, "dtype", None) == np.bool_):
             raise TypeError(

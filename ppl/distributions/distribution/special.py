@@ -110,6 +110,8 @@ class ImproperUniform(Distribution):
     def __init__(
         self, support: Constraint, batch_shape: Sequence[int], event_shape: Sequence[int], *, validate_args: bool | None = None
     ) -> None:
+        if not isinstance(support, Constraint):
+            raise TypeError(f"ImproperUniform: support must be a constraint such as constraints.real, found {support!r}")
         extra = len(event_shape) - support.event_dim
         if extra < 0:
             raise ValueError(

@@ -42,7 +42,9 @@ class TransformedDistribution(Distribution):
         *,
         validate_args: bool | None = None,
     ) -> None:
-        parts = [transforms] if isinstance(transforms, Transform) else list(transforms)
+        if not isinstance(base_distribution, Distribution):
+            raise TypeError(f"TransformedDistribution: base_distribution must be a distribution, found {base_distribution!r}")
+        parts = list(transforms) if isinstance(transforms, list | tuple) else [transforms]
         for part in parts:
             if not isinstance(part, Transform):
                 raise TypeError(f"transforms must be a Transform or a list of them, but got {part!r}")

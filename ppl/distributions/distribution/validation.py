@@ -34,6 +34,42 @@ def check_parameter(cls: type["Distribution"], name: str, value: Any, constraint
         raise _explained(cls, name, ValueError(message), _describe_invalid(array, valid, constraint))
 
 
+def check_order(cls: type["Distribution"], low: Any, high: Any, *, may_touch: bool) -> None:
+    """Check that `low < high` everywhere, or `low <= high`, where both are concrete.
+
+    Raises:
+        ValueError: if not.
+    """
+    if not (is_concrete(low) and is_concrete(high)):
+        return
+    a, b = np.asarray(low), np.asarray(high)
+    if not np.all((a <= b) if may_touch else (a < b)):
+        error = ValueError(f"{cls.__name__} distribution got invalid high parameter.")
+        relation = "low <= high" if may_touch else "low < high"
+        error.add_note(f"found low={_show(low)} and high={_show(high)}, expected {relation} everywhere")
+        raise error
+
+
+def check_sizes(member: str, cls: type["Distribution"], shape: Any) -> None:
+    """Check that `shape` holds sizes.
+
+    Raises:
+        TypeError: if an entry is no integer.
+        ValueError: if it is negative.
+    """
+    for size in shape:
+        if isinstance(size, float | str):
+            raise TypeError(f"{cls.__name__}.{member}: sizes must be integers, found {tuple(shape)}")
+        if size < 0:
+            raise ValueError(f"{cls.__name__}.{member}: sizes must be at least 0, found {tuple(shape)}")
+
+
+def check_numbers(who: str, value: np.ndarray) -> None:
+    """Raise TypeError if a concrete array holds no numbers."""
+    if value.dtype.kind not in "biufcV":
+        raise TypeError(f"{who} takes numbers, found {_show(value.tolist())} of type {value.dtype}")
+
+
 def holds(constraint: Constraint, array: np.ndarray) -> np.ndarray:
     """Whether each element of a concrete array lies in `constraint`; values that are not finite raise no warnings of NumPy."""
     with np.errstate(all="ignore"):

@@ -112,7 +112,9 @@ class _InverseTransform(Transform):
 
 def check_vector(name: str, shape: Shape, minimum: int = 1) -> None:
     """Raise ValueError unless `shape` has a last axis of at least `minimum` entries."""
-    if len(shape) < 1 or shape[-1] < minimum:
+    if len(shape) < 1:
+        raise ValueError(f"{name} needs vectors, but got a scalar, of shape ()")
+    if shape[-1] < minimum:
         raise ValueError(f"{name} needs vectors with at least {minimum} entries along the last axis, but got shape {tuple(shape)}")
 
 

@@ -13,7 +13,7 @@ from ppl.distributions.util.concrete import (
     is_identically_zero,
     is_prng_key,
 )
-from ppl.distributions.util.decorators import lazy_property, validate_sample
+from ppl.distributions.util.decorators import lazy_property, validate_key, validate_sample
 from ppl.distributions.util.functions import (
     binary_cross_entropy_with_logits,
     clamp_probs,

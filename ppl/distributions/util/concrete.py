@@ -26,7 +26,10 @@ def as_parameter(x: Any) -> Any:
     if isinstance(x, (list, tuple)):
         if any(isinstance(leaf, jax.Array) for leaf in jax.tree_util.tree_leaves(x)):
             return jnp.asarray(x)
-        return np.asarray(x)
+        try:
+            return np.asarray(x)
+        except ValueError as error:
+            raise ValueError(f"expected a rectangular array, found rows of unequal length: {x!r}"[:200]) from error
     return x
 
 

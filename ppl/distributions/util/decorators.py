@@ -4,6 +4,9 @@ from collections.abc import Callable
 from functools import update_wrapper, wraps
 from typing import Any, Generic, TypeVar, overload
 
+import jax
+import numpy as np
+
 from ppl.distributions.util.concrete import is_concrete
 
 T = TypeVar("T")
@@ -33,6 +36,25 @@ class lazy_property(Generic[T]):
         if is_concrete(value):
             instance.__dict__[self.name] = value
         return value
+
+
+def validate_key(sample: F) -> F:
+    """Decorator of a `sample` method: checks that its first argument is a random key, and the second one a shape."""
+
+    @wraps(sample)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        given = {**dict(zip(("key", "sample_shape"), args)), **kwargs}
+        if "key" in given and not isinstance(given["key"], (jax.Array, np.ndarray)):
+            raise TypeError(
+                f"{type(self).__name__}.sample needs a random key, found {given['key']!r} of type {type(given['key']).__name__}; "
+                "pass jax.random.key(0), say"
+            )
+        if isinstance(given.get("sample_shape"), int):
+            shape = given["sample_shape"]
+            raise TypeError(f"{type(self).__name__}.sample: sample_shape must be a tuple, found {shape}; write ({shape},)")
+        return sample(self, *args, **kwargs)
+
+    return wrapper  # type: ignore[return-value]
 
 
 def validate_sample(log_prob: F) -> F:

@@ -25,6 +25,9 @@ def _broadcast(shapes: list[Shape]) -> Shape:
     common: Shape = ()
     for shape in shapes:
         if shape and shape != common:
+            if callable(shape):
+                found = type(getattr(shape, "__self__", shape)).__name__
+                raise TypeError(f"expected a number or an array, found {found}; draw a value from a distribution by ppl.sample")
             if common:
                 return np.broadcast_shapes(*shapes)
             common = tuple(shape)
