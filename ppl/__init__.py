@@ -1,6 +1,6 @@
 """Probabilistic programming with effect handlers for JAX."""
 
-from ppl import diagnostics, distributions, handlers, ops, primitives, util
+from ppl import diagnostics, distributions, handlers, infer, ops, primitives, util
 from ppl._settings import enable_x64, set_host_device_count, set_platform
 from ppl.distributions.distribution import enable_validation, validation_enabled
 from ppl.primitives import (
@@ -29,6 +29,7 @@ __all__ = [
     "factor",
     "get_mask",
     "handlers",
+    "infer",
     "module",
     "mutable",
     "ops",
