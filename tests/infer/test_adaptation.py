@@ -213,8 +213,13 @@ def test_diagonal_adaptation_of_nuts() -> None:
 
 @pytest.mark.parametrize("target", [0.65, 0.9])
 def test_dense_adaptation_of_hmc(target: float) -> None:
-    """The metric is the covariance, and the acceptance is near its target."""
-    kernel = HMC(potential_fn=CORRELATED.potential, trajectory_length=1.5, dense_mass=True, target_accept_prob=target)
+    """The metric is the covariance, and the acceptance is near its target.
+
+    With a number of steps, since a fixed length makes the acceptance jump where the number of steps changes.
+    """
+    kernel = HMC(
+        potential_fn=CORRELATED.potential, num_steps=2, trajectory_length=None, dense_mass=True, target_accept_prob=target
+    )
     mcmc = adapted(kernel, 3)
     fields = mcmc.get_extra_fields()
     np.testing.assert_allclose(fields["adapt_state.inverse_mass_matrix"][0], COVARIANCE, atol=0.35)
