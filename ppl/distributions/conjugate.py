@@ -260,9 +260,8 @@ class GammaPoisson(Distribution):
     def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
         k_rate, k_count = random.split(key)
         shape, dtype = self.shape(sample_shape), self._dtype
-        a, mean = aligned(dtype, self.concentration, self._mean())
-        rate = random.gamma(k_rate, jnp.broadcast_to(a, shape), shape, dtype) * (mean / a)
-        return poisson(k_count, rate, shape, dtype)
+        a, mean = (jnp.broadcast_to(x, shape) for x in (to_float(self.concentration, dtype), self._mean()))
+        return poisson(k_count, random.gamma(k_rate, a, shape, dtype) * (mean / a), shape, dtype)
 
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
@@ -304,11 +303,11 @@ class NegativeBinomialProbs(GammaPoisson):
         Distribution.__init__(self, shape, validate_args=validate_args)
 
     @property
-    def concentration(self) -> Any:  # type: ignore[override]
+    def concentration(self) -> Any:
         return self.total_count
 
     @lazy_property
-    def rate(self) -> Array:  # type: ignore[override]
+    def rate(self) -> Array:
         return jnp.asarray(1.0 / to_float(self.probs, self._dtype) - 1.0)
 
     def _mean(self) -> Array:
@@ -343,11 +342,11 @@ class NegativeBinomialLogits(GammaPoisson):
         Distribution.__init__(self, shape, validate_args=validate_args)
 
     @property
-    def concentration(self) -> Any:  # type: ignore[override]
+    def concentration(self) -> Any:
         return self.total_count
 
     @lazy_property
-    def rate(self) -> Array:  # type: ignore[override]
+    def rate(self) -> Array:
         return jnp.exp(-to_float(self.logits, self._dtype))
 
     @lazy_property
@@ -388,14 +387,14 @@ class NegativeBinomial2(GammaPoisson):
     """
 
     arg_constraints = {"mean": constraints.nonnegative, "concentration": constraints.positive}
-    mean = _MeanParameter()  # type: ignore[assignment]
+    mean = _MeanParameter()
 
     def __init__(self, mean: ArrayLike, concentration: ArrayLike, *, validate_args: bool | None = None) -> None:
         (self.mean, self.concentration), shape = promote_shapes(mean, concentration, return_shapes=True)
         Distribution.__init__(self, shape, validate_args=validate_args)
 
     @lazy_property
-    def rate(self) -> Array:  # type: ignore[override]
+    def rate(self) -> Array:
         concentration, mean = aligned(self._dtype, self.concentration, self._mean())
         return jnp.asarray(concentration / mean)
 

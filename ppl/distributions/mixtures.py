@@ -202,7 +202,7 @@ class MixtureSameFamily(_Mixture):
         return self.component_distribution.support
 
     @property
-    def has_enumerate_support(self) -> bool:  # type: ignore[override]
+    def has_enumerate_support(self) -> bool:
         return self.component_distribution.has_enumerate_support
 
     def enumerate_support(self, expand: bool = True) -> Array:
@@ -285,7 +285,7 @@ class MixtureGeneral(_Mixture):
         return self.component_distributions[0].support if self._support is None else self._support
 
     @property
-    def has_enumerate_support(self) -> bool:  # type: ignore[override]
+    def has_enumerate_support(self) -> bool:
         return self._support is None and self.component_distributions[0].has_enumerate_support
 
     def enumerate_support(self, expand: bool = True) -> Array:

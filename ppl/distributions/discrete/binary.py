@@ -153,7 +153,7 @@ class _Geometric(_Trial):
     def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
         shape, dtype = self.shape(sample_shape), self._dtype
         u = random.uniform(key, shape, dtype, float(jnp.finfo(dtype).tiny), 1.0)
-        rate = -self._log_failure()
+        rate = jnp.broadcast_to(-self._log_failure(), shape)
         certain = rate == np.inf
         count = lax.floor(-lax.log(u) / select(certain, 1.0, rate))
         count = select(certain, 0.0, lax.min(count, jnp.asarray(0.5 * jnp.iinfo(int_dtype()).max, dtype)))

@@ -166,7 +166,7 @@ class HurdleLogits(_Hurdle):
     gate_logits: Any
 
     @lazy_property
-    def gate(self) -> Array:  # type: ignore[override]
+    def gate(self) -> Array:
         return _to_probs_bernoulli(self.gate_logits)
 
 

@@ -53,9 +53,18 @@ def _full(x: Any, shape: tuple[int, ...], dtype: Any) -> Any:
 
 def smaller(x: Any, y: Any) -> Any:
     """The elementwise minimum of operands that broadcast."""
+    return lax.min(*_broadcast(x, y))
+
+
+def larger(x: Any, y: Any) -> Any:
+    """The elementwise maximum of operands that broadcast."""
+    return lax.max(*_broadcast(x, y))
+
+
+def _broadcast(x: Any, y: Any) -> tuple[Any, Any]:
     shape = np.broadcast_shapes(np.shape(x), np.shape(y))
     dtype = getattr(x, "dtype", None) or getattr(y, "dtype", None)
-    return lax.min(_full(x, shape, dtype), _full(y, shape, dtype))
+    return _full(x, shape, dtype), _full(y, shape, dtype)
 
 
 def _with_derivative(function: Callable[..., Array], rule: Callable[..., tuple[Any, ...]]) -> Callable[..., Array]:
@@ -134,7 +143,7 @@ def _scaled_log_ratio(y: Array, d: Array, x: Array) -> Array:
 
 def _log_ratio(y: Array, d: Array, x: Array) -> Array:
     """`log(x / y)` by the relative difference to the smaller of the two, where nothing cancels; something finite for `y = 0`."""
-    size = lax.log1p(lax.abs(d) / lax.max(smaller(x, select(y > 0, y, 1.0)), _tiny(d)))
+    size = lax.log1p(lax.abs(d) / larger(smaller(x, y), select(y > 0, np.zeros((), d.dtype), 1.0)))
     return select(d < 0, -size, size)
 
 
@@ -269,21 +278,38 @@ def logsumexp(x: Array, axis: int = -1, keepdims: bool = False) -> Array:
     return lax.expand_dims(out, (axis,)) if keepdims else out
 
 
-def _gap(where: Array, x: Array, y: Array) -> tuple[Array, Array]:
-    """The larger one, `y` outside; and `x - y`, 0 where both are -inf, -inf outside."""
-    top = select(where, -smaller(-x, -y), y)
-    return top, select(where, select(top > -np.inf, x - y, 0.0), -np.inf)
+def _logaddexp(x: Array, y: Array) -> Array:
+    """`log(exp(x) + exp(y))`; both -inf gives -inf."""
+    top = larger(x, y)
+    gap = lax.abs(select(top > -np.inf, x - y, 0.0))
+    return top + lax.log1p(lax.exp(-gap))
 
 
-def _add_probability(where: Array, x: Array, y: Array) -> Array:
-    top, gap = _gap(where, x, y)
-    return top + lax.log1p(lax.exp(-lax.abs(gap)))
+def _gate_by_probs(zero: Array, gate: Array, base: Array) -> Array:
+    one, none = np.ones((), gate.dtype), np.zeros((), gate.dtype)
+    log_gate, log_rest = log_probs_kernel(one, none, gate), log_probs_kernel(none, one, gate)
+    return select(zero, _logaddexp(log_gate, log_rest + base), log_rest + base)
 
 
-def _add_probability_rule(where: Array, x: Array, y: Array) -> tuple[Any, ...]:
-    share = lax.logistic(_gap(where, x, y)[1])
-    return None, lambda: share, lambda: 1.0 - share
+def _gate_by_probs_rule(zero: Array, gate: Array, base: Array) -> tuple[Any, ...]:
+    # 1 / p(0), where it is finite
+    inverse = lax.exp(-select(zero, gate_by_probs(zero, gate, base), 0.0))
+    by_gate = select(zero, -lax.expm1(select(zero, base, 0.0)) * inverse, -1.0 / select(gate < 1, 1.0 - gate, 1.0))
+    return None, lambda: by_gate, lambda: 1.0 - select(zero, gate * inverse, 0.0)
 
 
-add_probability = _with_derivative(_add_probability, _add_probability_rule)
-add_probability.__doc__ = "`log(exp(x) + exp(y))` at `where`, else `y`; both -inf gives -inf, and gradients stay finite then."
+gate_by_probs = _with_derivative(_gate_by_probs, _gate_by_probs_rule)
+gate_by_probs.__doc__ = "`log(gate [zero] + (1 - gate) exp(base))`."
+
+
+def _gate_by_logits(zero: Array, logits: Array, base: Array) -> Array:
+    return select(zero, _logaddexp(logits, base), base) - _softplus(logits)
+
+
+def _gate_by_logits_rule(zero: Array, logits: Array, base: Array) -> tuple[Any, ...]:
+    share = select(zero, lax.logistic(logits - base), 0.0)
+    return None, lambda: share - lax.logistic(logits), lambda: 1.0 - share
+
+
+gate_by_logits = _with_derivative(_gate_by_logits, _gate_by_logits_rule)
+gate_by_logits.__doc__ = "`log([zero] exp(l) + exp(base)) - log(1 + exp(l))`: a gate with log odds `l`."

@@ -55,7 +55,7 @@ class OrderedLogistic(CategoricalProbs):
         return np.shape(self.cutpoints)[-1] + 1
 
     @lazy_property
-    def probs(self) -> Array:  # type: ignore[override]
+    def probs(self) -> Array:
         dtype = self._dtype
         predictor, cutpoints = to_float(self.predictor, dtype), to_float(self.cutpoints, dtype)
         shift = predictor[..., None] if np.ndim(predictor) else predictor
@@ -66,7 +66,7 @@ class OrderedLogistic(CategoricalProbs):
 
     def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
         shape, dtype = self.shape(sample_shape), self._dtype
-        latent = random.logistic(key, shape, dtype) + to_float(self.predictor, dtype)
+        latent = random.logistic(key, shape, dtype) + jnp.broadcast_to(to_float(self.predictor, dtype), shape)
         exceeded = latent[..., None] > self._aligned_cutpoints(len(shape))
         return lax.reduce_sum(lax.convert_element_type(exceeded, int_dtype()), (len(shape),))
 

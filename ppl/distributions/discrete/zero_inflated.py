@@ -9,7 +9,7 @@ from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions import constraints
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.discrete.counts import Poisson
-from ppl.distributions.discrete.numerics import add_probability, log_odds_kernel, log_probs_kernel, select, to_float
+from ppl.distributions.discrete.numerics import gate_by_logits, gate_by_probs, log_odds_kernel, log_probs_kernel, select, to_float
 from ppl.distributions.discrete.parameters import _to_logits_bernoulli, _to_probs_bernoulli
 from ppl.distributions.discrete.sampling import bernoulli
 from ppl.distributions.discrete.shared import filled
@@ -78,7 +78,7 @@ class _ZeroInflated(GatedAtZero):
     """What the parametrizations share."""
 
     @property
-    def has_enumerate_support(self) -> bool:  # type: ignore[override]
+    def has_enumerate_support(self) -> bool:
         return self.base_dist.has_enumerate_support
 
     def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
@@ -89,9 +89,10 @@ class _ZeroInflated(GatedAtZero):
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
         base = self.base_dist.log_prob(value)
-        log_gate, log_rest = self._log_gates(base)
-        value, base = promote_shapes(to_float(value, base.dtype), base, shape=np.shape(log_gate))
-        return add_probability(value == 0, log_gate, log_rest + base)
+        by_logits = "gate_logits" in self.arg_constraints
+        gate = self.gate_logits if by_logits else self.gate  # type: ignore[attr-defined]
+        value, gate, base = promote_shapes(to_float(value, base.dtype), to_float(gate, base.dtype), base)
+        return (gate_by_logits if by_logits else gate_by_probs)(value == 0, gate, base)
 
     @property
     def mean(self) -> Array:
@@ -174,7 +175,7 @@ class ZeroInflatedLogits(_ZeroInflated):
     gate_logits: Any
 
     @lazy_property
-    def gate(self) -> Array:  # type: ignore[override]
+    def gate(self) -> Array:
         return _to_probs_bernoulli(self.gate_logits)
 
 
