@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax, random
 
+from ppl._collecting import fori_collect
 from ppl._typing import Key, PyTree, Trace
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "cond",
     "control_flow_prims_disabled",
     "find_stack_level",
+    "fori_collect",
     "fori_loop",
     "format_shapes",
     "identity",

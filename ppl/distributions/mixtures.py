@@ -1,7 +1,7 @@
 """Mixtures: the law of a draw from a component that a categorical variable chooses."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ from ppl.distributions.util import as_operand, promote_shapes, validate_sample
 class _Mixture(Distribution):
     """What mixtures share; a subclass tells the terms of each component."""
 
-    pytree_data_fields = ("mixing_distribution",)
+    pytree_data_fields: ClassVar[tuple[str, ...]] = ("mixing_distribution",)
     mixing_distribution: CategoricalProbs | CategoricalLogits
 
     def _set_mixing(self, mixing_distribution: Any) -> None:
@@ -255,7 +255,7 @@ class MixtureGeneral(_Mixture):
         1.0
     """
 
-    pytree_data_fields = ("component_distributions", "_support")
+    pytree_data_fields: ClassVar[tuple[str, ...]] = ("component_distributions", "_support")
 
     def __init__(
         self,

@@ -33,6 +33,7 @@ class _Truncated(Distribution):
     """What truncated distributions share: a base, bounds that are leaves, draws through the quantile function."""
 
     pytree_data_fields = ("base_dist",)
+    base_dist: Any
 
     @property
     def has_rsample(self) -> bool:

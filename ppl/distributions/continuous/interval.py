@@ -226,7 +226,7 @@ class BetaProportion(Beta):
     arg_constraints = {"mean": constraints.open_interval(0.0, 1.0), "concentration": constraints.positive}
     reparametrized_params = ["mean", "concentration"]
     _terse_parameters = frozenset({"mean"})
-    mean = _StoredMean()  # type: ignore[assignment]
+    mean = _StoredMean()
 
     def __init__(self, mean: ArrayLike, concentration: ArrayLike, *, validate_args: bool | None = None) -> None:
         (self.mean, self.concentration), batch_shape = promote_shapes(mean, concentration, return_shapes=True)

@@ -88,7 +88,7 @@ def _positive_counts(base: Distribution, key: Key, sample_shape: Shape) -> Array
         key, k_draw = random.split(key)
         return n + 1, select(draw == 0, base.sample(k_draw, sample_shape), draw), key
 
-    start = (np.int32(1), base.sample(random.fold_in(k_reject, 0), sample_shape), k_reject)
+    start: Any = (np.int32(1), base.sample(random.fold_in(k_reject, 0), sample_shape), k_reject)
     _, draw, _ = lax.while_loop(lambda state: (state[1] == 0).any() & (state[0] < _MAX_REJECTIONS), redraw, start)
 
     dtype = base._dtype

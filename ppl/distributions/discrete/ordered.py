@@ -47,7 +47,9 @@ class OrderedLogistic(CategoricalProbs):
         Distribution.__init__(self, shape, validate_args=validate_args)
 
     @classmethod
-    def infer_shapes(cls, predictor: Shape = (), cutpoints: Shape = (1,)) -> tuple[Shape, Shape]:
+    def infer_shapes(  # type: ignore[override]
+        cls, predictor: Shape = (), cutpoints: Shape = (1,)
+    ) -> tuple[Shape, Shape]:
         """The batch shape of `predictor` and of `cutpoints` without its last axis."""
         return np.broadcast_shapes(tuple(predictor), tuple(cutpoints)[:-1]), ()
 

@@ -1,6 +1,6 @@
 """Laws of counts with extra zeros."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jax import random
@@ -20,7 +20,7 @@ from ppl.distributions.util import assert_one_of, float_dtype, lazy_property, pr
 class GatedAtZero(Distribution):
     """A law with a `gate` for the value zero and a base distribution for the rest: what zero-inflated and hurdle laws share."""
 
-    pytree_data_fields: tuple[str, ...] = ("base_dist",)
+    pytree_data_fields: ClassVar[tuple[str, ...]] = ("base_dist",)
     base_dist: Distribution
     gate: Any
 

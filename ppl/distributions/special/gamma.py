@@ -35,7 +35,7 @@ def stirling_remainder(x: ArrayLike) -> Any:
     direct = lax.lgamma(small_x) - ((small_x - 0.5) * lax.log(small_x) - small_x + HALF_LOG_2PI)
     u = 1.0 / large_x
     w = u * u
-    series = STIRLING[terms - 1]
+    series: Any = STIRLING[terms - 1]
     for c in reversed(STIRLING[: terms - 1]):
         series = series * w + c
     return jnp.where(large, series * u, direct)

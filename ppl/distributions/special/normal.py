@@ -3,6 +3,8 @@
 Source: Abramowitz & Stegun 26.2.12 for the asymptotic series.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +22,7 @@ def _tail_series(x: Array) -> tuple[Array, Array, Array]:
     far = x < start
     x = jnp.where(far, x, start)
     w = 1.0 / (x * x)
-    series = 1.0
+    series: Any = 1.0
     for k in range(terms, 0, -1):
         series = 1.0 - (2 * k - 1) * w * series
     return far, x, series

@@ -4,6 +4,10 @@ The integrals start at the highest point of the density within the interval and 
 positive and the results are accurate however far in a tail the interval lies.
 """
 
+from typing import Any
+
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -13,7 +17,7 @@ from ppl.distributions.special.elementary import log1mexp
 from ppl.distributions.special.gamma import log_gammainc_pair
 
 
-def _unit_rule(n: int, like: Array) -> tuple[Array, Array]:
+def _unit_rule(n: int, like: Array) -> tuple[Any, Any]:
     """Nodes and weights on [0, 1], with axes of size 1 for those of `like` in front."""
     x, w = np.polynomial.legendre.leggauss(n)
     shape = (1,) * like.ndim + (n,)
