@@ -174,7 +174,11 @@ def site_log_prob(site: Message) -> Array:
     """
     check_value(site)
     fn, intermediates, scale = site["fn"], site["intermediates"], site["scale"]
-    log_prob = fn.log_prob(site["value"], intermediates) if intermediates else fn.log_prob(site["value"])
+    try:
+        log_prob = fn.log_prob(site["value"], intermediates) if intermediates else fn.log_prob(site["value"])
+    except Exception as error:
+        error.add_note(f"ppl: in the log density of site {site['name']!r}")
+        raise
     check_log_prob(site, np.shape(log_prob))
     if scale is None:
         return log_prob

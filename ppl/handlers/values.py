@@ -30,19 +30,19 @@ def _check_source(handler: str, data: Any, function: Any) -> None:
         raise TypeError(f"{handler}: `{handler}_fn` must be a function of a site, found {describe(function)}")
 
 
-class _Lookup(Messenger):
+class Lookup(Messenger):
     """A handler that looks values up; within loops it takes the part that belongs to the step."""
 
     _steps: tuple[Step, ...] = ()
 
-    def _inside(self, step: Step | None) -> Self:
+    def inside(self, step: Step | None) -> Self:
         """The same handler around the body of a loop or a branch."""
         inner = copy.copy(self)
         inner.fn = None
         inner._steps = self._steps if step is None else (*self._steps, step)
         return inner
 
-    def _of_step(self, msg: Message, value: Any) -> Any:
+    def of_step(self, msg: Message, value: Any) -> Any:
         """The part of a value that belongs to the step: of a series, the value at the step's index.
 
         Where a series is shorter than its loop, later steps are drawn.
@@ -87,7 +87,7 @@ def _site_ndim(msg: Message) -> int:
     return 1 if msg["type"] == "plate" else np.ndim(msg["value"])
 
 
-class substitute(_Lookup):
+class substitute(Lookup):
     """Fixes the values of sites; a latent site stays latent.
 
     Args:
@@ -118,15 +118,15 @@ class substitute(_Lookup):
 
     def process_message(self, msg: Message) -> None:
         """Set the value of a site."""
-        if acts_inside(msg, self._inside) or msg["type"] not in _SUBSTITUTED:
+        if acts_inside(msg, self.inside) or msg["type"] not in _SUBSTITUTED:
             return
         value = self.data.get(msg["name"]) if self.data is not None else self.substitute_fn(msg)  # type: ignore[misc]
-        value = self._of_step(msg, value)
+        value = self.of_step(msg, value)
         if value is not None:
             msg["value"] = dict(value) if msg["type"] == "mutable" and isinstance(value, dict) else value
 
 
-class condition(_Lookup):
+class condition(Lookup):
     """Makes sample sites observed.
 
     Args:
@@ -157,10 +157,10 @@ class condition(_Lookup):
 
     def process_message(self, msg: Message) -> None:
         """Set the value of a sample site and mark it observed."""
-        if acts_inside(msg, self._inside) or msg["type"] != "sample":
+        if acts_inside(msg, self.inside) or msg["type"] != "sample":
             return
         value = self.data.get(msg["name"]) if self.data is not None else self.condition_fn(msg)  # type: ignore[misc]
-        value = self._of_step(msg, value)
+        value = self.of_step(msg, value)
         if value is not None:
             msg["value"] = value
             msg["is_observed"] = True
@@ -191,7 +191,7 @@ class uncondition(Messenger):
             msg["kwargs"]["rng_key"] = prng_key()
 
 
-class replay(_Lookup):
+class replay(Lookup):
     """Lets latent sample sites and plates take the values that they have in a trace.
 
     Args:
@@ -223,7 +223,7 @@ class replay(_Lookup):
 
     def process_message(self, msg: Message) -> None:
         """Set the value of a latent site or a plate from the trace."""
-        if acts_inside(msg, self._inside):
+        if acts_inside(msg, self.inside):
             return
         kind = msg["type"]
         if kind not in ("sample", "plate"):
@@ -241,12 +241,12 @@ class replay(_Lookup):
         if kind == "sample" and (site["type"] != "sample" or site["is_observed"]):
             found = "an observed site" if site["type"] == "sample" else f"a {site['type']} site"
             raise RuntimeError(f"replay: {msg['name']!r} is a latent sample site in the model but {found} in the trace")
-        msg["value"] = self._of_step(msg, site["value"])
+        msg["value"] = self.of_step(msg, site["value"])
         if kind == "sample":
             msg["infer"] = dict(site["infer"])
 
 
-class do(_Lookup):
+class do(Lookup):
     """Intervenes on sites: the model sees the given value, while the site keeps its own distribution and value in the trace.
 
     Args:
@@ -272,12 +272,12 @@ class do(_Lookup):
 
     def process_message(self, msg: Message) -> None:
         """Send the natural site outwards and give the model the intervened value."""
-        if acts_inside(msg, self._inside):
+        if acts_inside(msg, self.inside):
             msg["stop"] = msg.get("_cut", False)
             return
         if msg["type"] != "sample":
             return
-        value = self._of_step(msg, self.data.get(msg["name"]))
+        value = self.of_step(msg, self.data.get(msg["name"]))
         if value is None:
             return
         if msg.get("_intervened"):

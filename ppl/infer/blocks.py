@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
-__all__ = ["Blocks", "flat_blocks", "site_blocks"]
+__all__ = ["Blocks", "check_mass", "flat_blocks", "site_blocks"]
 
 
 class Blocks(NamedTuple):
@@ -25,6 +26,45 @@ class Blocks(NamedTuple):
     def order(self) -> tuple[str, ...] | None:
         """The sites in the order of the blocks."""
         return None if self.names is None else tuple(name for names in self.names for name in names)
+
+
+def check_mass(dense_mass: Any, inverse_mass_matrix: Any) -> None:
+    """Check what can be seen of both before the sites are known.
+
+    Raises:
+        ValueError: if `dense_mass` is neither a bool nor a list of tuples of names; if a concrete matrix is not positive definite.
+    """
+    if not isinstance(dense_mass, bool | np.bool_):
+        _check_form(dense_mass, "dense_mass")
+    is_dict = isinstance(inverse_mass_matrix, Mapping)
+    if is_dict:
+        _check_form(list(inverse_mass_matrix), "inverse_mass_matrix")
+    for matrix in inverse_mass_matrix.values() if is_dict else (inverse_mass_matrix,):
+        if matrix is not None and not isinstance(matrix, jax.core.Tracer):
+            _check_positive(np.asarray(matrix))
+
+
+def _check_positive(matrix: np.ndarray) -> None:
+    if matrix.dtype.kind not in "biuf":
+        raise ValueError(f"inverse_mass_matrix: expected numbers, found {matrix.tolist()!r}")
+    if matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] and np.isfinite(matrix).all():
+        if not np.allclose(matrix, matrix.T, rtol=1e-4) or np.linalg.eigvalsh(matrix)[:1].min(initial=1.0) <= 0:
+            raise ValueError(f"inverse_mass_matrix: expected a symmetric, positive definite matrix, found {_short(matrix)}")
+    elif not (np.isfinite(matrix) & ((matrix > 0) | (matrix.ndim != 1))).all():
+        raise ValueError(f"inverse_mass_matrix: expected finite, positive numbers, found {_short(matrix)}")
+
+
+def _short(matrix: np.ndarray) -> str:
+    return np.array2string(matrix, threshold=16, edgeitems=2, separator=", ").replace("\n", "")
+
+
+def _check_form(groups: Any, argument: str) -> None:
+    """Check that `groups` is a list of tuples of strings."""
+    if isinstance(groups, str) or not isinstance(groups, Sequence):
+        raise ValueError(f"{argument}: expected True, False or a list of tuples of site names, found {groups!r}")
+    for names in groups:
+        if isinstance(names, str) or not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"{argument}: each block is a tuple of site names, found {names!r}; write ({names!r},)")
 
 
 def flat_blocks(dimension: int, dense_mass: Any, inverse_mass_matrix: Any) -> Blocks:
@@ -109,12 +149,9 @@ def _with_rest(sizes: Mapping[str, int], groups: list[tuple[str, ...]], shapes: 
 
 
 def _check_groups(sizes: Mapping[str, int], groups: Any, argument: str) -> list[tuple[str, ...]]:
-    if isinstance(groups, str) or not isinstance(groups, Sequence):
-        raise ValueError(f"{argument}: expected True, False or a list of tuples of site names, found {groups!r}")
+    _check_form(groups, argument)
     seen: set[str] = set()
     for names in groups:
-        if isinstance(names, str) or not isinstance(names, tuple | list):
-            raise ValueError(f"{argument}: each block is a tuple of site names, found {names!r}; write ({names!r},)")
         for name in names:
             if name not in sizes:
                 raise ValueError(f"{argument}: no latent site is called {name!r}; the latent sites are {sorted(sizes)}")

@@ -16,7 +16,7 @@ from ppl.infer.target.density import Target
 from ppl.infer.target.diagnose import explain
 from ppl.infer.target.gradient import GradientTarget
 from ppl.infer.target.layout import Layout
-from ppl.infer.target.model import Arguments, BoundModel, bind
+from ppl.infer.target.model import Arguments, BoundModel, bind, contents
 from ppl.infer.target.potential import PotentialTarget, TreeLayout
 from ppl.infer.target.start import propose_start
 from ppl.util import not_jax_tracer
@@ -33,12 +33,14 @@ class Binding:
     Attributes:
         target: the target; in place of arrays it has their shapes and types.
         model: the bound model, or None for a potential function.
+        fixed: contents of the arrays, where the model has them fixed.
         processes: what the run executes, by the fields that it collects.
         programs: the compiled programs, by the same.
     """
 
     target: Any
     model: BoundModel | None
+    fixed: bytes | None = None
     processes: dict[tuple[str, ...], Any] = field(default_factory=dict)
     programs: dict[tuple[str, ...], Programs] = field(default_factory=dict)
 
@@ -70,7 +72,8 @@ class TargetKernel(MCMCKernel):
             raise ValueError(f"{kernel}: expected exactly one of `model` and `potential_fn`, found {found}")
         for name, fn in (("model", model), ("potential_fn", potential_fn), ("init_strategy", init_strategy)):
             if fn is not None and not callable(fn):
-                raise TypeError(f"{kernel}: `{name}` must be a function, found {fn!r} of type {type(fn).__name__}")
+                cure = "; pass one such as ppl.infer.init_to_uniform" if name == "init_strategy" else ""
+                raise TypeError(f"{kernel}: `{name}` must be a function, found {fn!r} of type {type(fn).__name__}{cure}")
         self._model = model
         self._potential_fn = potential_fn
         self._init_strategy = init_strategy
@@ -105,7 +108,7 @@ class TargetKernel(MCMCKernel):
         layout = None if self._model is not None else self._tree_layout(init_params, batch)
         key = (arguments.signature(arrays), layout, str(jax.dtypes.canonicalize_dtype(float)))
         binding = self._bindings.get(key)
-        if binding is None:
+        if binding is None or (binding.fixed is not None and binding.fixed != contents(arrays)):
             binding = self._new_binding(args, kwargs, arguments, arrays, layout)
             if len(self._bindings) >= MAX_BINDINGS:
                 self._bindings.pop(next(iter(self._bindings)))
@@ -131,7 +134,8 @@ class TargetKernel(MCMCKernel):
         model, kept = bind(self._model, args, kwargs)
         shapes = {site.name: site.unconstrained_shape for site in model.facts.latents}
         position = Layout.of(shapes, model.facts.dtype, self._site_order(shapes))
-        return Binding(Target(_shapes_of(kept), {}, model, position, forward), model)
+        target = Target(_shapes_of(kept), {}, model, position, forward)
+        return Binding(target, model, contents(arrays) if model.baked else None)
 
     def _site_order(self, shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, ...] | None:
         """The order of the sites in the position; None: by name."""

@@ -19,7 +19,7 @@ from ppl.infer.adaptation.windows import window_ends
 from ppl.infer.algorithms.hmc import HMC as HMCTransition
 from ppl.infer.algorithms.metric import EuclideanKinetic, Kinetic, Metric
 from ppl.infer.algorithms.nuts import NUTS as NUTSTransition
-from ppl.infer.blocks import Blocks, flat_blocks, site_blocks
+from ppl.infer.blocks import Blocks, check_mass, flat_blocks, site_blocks
 from ppl.infer.facade import Binding, TargetKernel
 from ppl.infer.hamiltonian import HamiltonianProcess, HMCAdaptState, HMCState, Inputs
 from ppl.infer.hamiltonian_launch import HamiltonianLaunch
@@ -123,7 +123,10 @@ class HMC(TargetKernel):
         _check_number(kernel, "step_size", step_size, 0.0)
         _check_number(kernel, "target_accept_prob", target_accept_prob, 0.0, 1.0)
         if kinetic_fn is not None and not callable(kinetic_fn):
-            raise TypeError(f"{kernel}: kinetic_fn must be a function of the inverse mass matrix and the momentum")
+            raise TypeError(
+                f"{kernel}: kinetic_fn must be a function of the inverse mass matrix and the momentum, found {kinetic_fn!r}"
+            )
+        check_mass(dense_mass, inverse_mass_matrix)
         self._kinetic_fn = kinetic_fn
         self._step_size = step_size
         self._inverse_mass_matrix = inverse_mass_matrix

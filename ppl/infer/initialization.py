@@ -18,7 +18,7 @@ from ppl._random import draw
 from ppl._typing import Array, Key, Message
 from ppl.distributions import biject_to
 from ppl.infer.target.start import PositionStrategy
-from ppl.util import find_stack_level
+from ppl.util import find_stack_level, not_jax_tracer
 
 __all__ = ["init_to_feasible", "init_to_mean", "init_to_median", "init_to_sample", "init_to_uniform", "init_to_value"]
 
@@ -56,6 +56,8 @@ class _Uniform(PositionStrategy):
 
     def __call__(self, site: Message | None = None, radius: float | None = None) -> Any:
         radius = self.radius if radius is None else radius
+        if not_jax_tracer(radius) and not 0 <= radius < float("inf"):
+            raise ValueError(f"init_to_uniform: radius must be a number, at least 0; found {radius!r}")
         if site is None:
             return _Uniform(radius)
         if not _is_open(site, "init_to_uniform"):
@@ -100,6 +102,8 @@ def init_to_sample(site: Message | None = None) -> Any:
 
 def init_to_median(site: Message | None = None, num_samples: int = 15) -> Any:
     """The median of draws from the prior, element by element, brought back into the support; where there is no sampler, uniform."""
+    if isinstance(num_samples, bool) or not isinstance(num_samples, int | np.integer) or num_samples < 1:
+        raise ValueError(f"init_to_median: num_samples must be a whole number, at least 1; found {num_samples!r}")
     if site is None:
         return partial(init_to_median, num_samples=num_samples)
     if not _is_open(site, "init_to_median"):
@@ -139,8 +143,11 @@ def init_to_value(site: Message | None = None, values: Mapping[str, Any] | None 
 
     Raises:
         ValueError: if a value has the wrong shape.
+        TypeError: if `values` is no dict.
     """
     values = {} if values is None else values
+    if not isinstance(values, Mapping):
+        raise TypeError(f"init_to_value: values must be a dict from names of sites to values, found {values!r}")
     if site is None:
         return partial(init_to_value, values=values)
     if site["type"] == "sample" and not site["is_observed"] and site["name"] in values:

@@ -85,16 +85,17 @@ class MCMC:
         jit_model_args: bool = False,
     ) -> None:
         if not isinstance(sampler, MCMCKernel):
-            raise TypeError(
-                f"MCMC: expected a kernel such as NUTS(model), found {sampler!r} of type {type(sampler).__name__}"
-                + ("; wrap the model: MCMC(NUTS(model), ...)" if callable(sampler) else "")
-            )
+            raise TypeError(_not_a_kernel(sampler))
         _check_count("num_warmup", num_warmup, 0)
         _check_count("thinning", thinning, 1)
-        _check_count("num_samples", num_samples, thinning)
+        _check_count("num_samples", num_samples, 1)
+        if num_samples < thinning:
+            raise ValueError(f"MCMC: num_samples must be at least thinning={thinning}, found {num_samples}; thin less or draw more")
         _check_count("num_chains", num_chains, 1)
         if progress_rate is not None:
             _check_count("progress_rate", progress_rate, 1)
+        if postprocess_fn is not None and not callable(postprocess_fn):
+            raise TypeError(f"MCMC: postprocess_fn must be a function of one draw, found {postprocess_fn!r}")
         self.sampler = sampler
         self.num_warmup = int(num_warmup)
         self.num_samples = int(num_samples)
@@ -436,6 +437,13 @@ class MCMC:
         """Keep the draws as NumPy arrays in host memory."""
         if self._results is not None:
             self._results.keep_on_host()
+
+
+def _not_a_kernel(sampler: Any) -> str:
+    if isinstance(sampler, type):
+        return f"MCMC: expected a kernel such as NUTS(model), found the class {sampler.__name__}; pass {sampler.__name__}(model)"
+    cure = "; wrap the model: MCMC(NUTS(model), ...)" if callable(sampler) else ""
+    return f"MCMC: expected a kernel such as NUTS(model), found {sampler!r} of type {type(sampler).__name__}{cure}"
 
 
 def _stack_rows(count: int, *chains: np.ndarray) -> np.ndarray:

@@ -4,7 +4,6 @@ A call is one compiled program: the model is traced for a single draw, and that 
 allows. Arrays among the model's arguments are arguments of the program.
 """
 
-import hashlib
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -19,7 +18,7 @@ from jax import lax, random
 
 from ppl import handlers
 from ppl._typing import Array, Key, Message, PyTree, Shape, Trace
-from ppl.infer.target.model import NEEDS_NUMBERS, Arguments
+from ppl.infer.target.model import NEEDS_NUMBERS, Arguments, contents
 from ppl.trace import check_log_prob, check_value, observed_sites, subsampled_plates
 from ppl.util import as_key, check_seed, find_stack_level, is_prng_key, not_jax_tracer
 
@@ -115,7 +114,7 @@ class _Programs:
                     raise
                 self._baked.add(signature)
         fixed, _ = Arguments.split(args, kwargs, baked=True)
-        return self._get((signature, _digest(arrays)), fixed)((), *others)
+        return self._get((signature, contents(arrays)), fixed)((), *others)
 
     def _get(self, signature: Any, arguments: Arguments) -> Callable[..., Any]:
         if signature not in self._compiled:
@@ -123,14 +122,6 @@ class _Programs:
                 self._compiled.pop(next(iter(self._compiled)))
             self._compiled[signature] = jax.jit(self._build(arguments))
         return self._compiled[signature]
-
-
-def _digest(arrays: tuple[Any, ...]) -> bytes:
-    """Differs where the contents of arrays of the same shapes differ."""
-    total = hashlib.sha256()
-    for array in arrays:
-        total.update(np.ascontiguousarray(array).tobytes())
-    return total.digest()
 
 
 # Batches of samples
@@ -506,6 +497,9 @@ def log_likelihood(
         >>> log_likelihood(model, {"mu": np.zeros(10)}, np.zeros(3))["y"].shape
         (10, 3)
     """
+    if not isinstance(posterior_samples, Mapping):
+        found = type(posterior_samples).__name__
+        raise TypeError(f"log_likelihood: posterior_samples must be a dict from names of sites to draws, found {found}")
     _check_batch_ndims("log_likelihood", batch_ndims)
     batch_shape = _batch_shape("log_likelihood: posterior_samples", posterior_samples, batch_ndims)
     shape = () if batch_shape is None else batch_shape

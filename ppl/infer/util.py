@@ -24,7 +24,7 @@ from ppl.infer.predictive import Predictive, log_likelihood
 from ppl.infer.target.density import Target, bound_trace
 from ppl.infer.target.diagnose import explain
 from ppl.infer.target.layout import Layout
-from ppl.infer.target.model import Arguments, BoundModel, bind, check_support
+from ppl.infer.target.model import Arguments, BoundModel, bind, check_call, check_support
 from ppl.infer.target.start import Strategy, find_start, propose_start
 from ppl.ops.pytree import PytreeTrace
 from ppl.trace import check_plates, max_plate_nesting, observed_sites, sample_sites, site_log_prob
@@ -105,6 +105,7 @@ def compute_log_probs(
 
 
 def _trace_at(model: Model, args: Args, kwargs: Kwargs, params: Mapping[str, Any]) -> Trace:
+    check_call(model, args)
     with handlers.trace() as sites, handlers.substitute(data=params):
         model(*args, **(kwargs or {}))
     return sites
@@ -250,7 +251,15 @@ def unconstrain_fn(model: Model, model_args: Args, model_kwargs: Kwargs, params:
         >>> float(unconstrain_fn(lambda: ppl.sample("x", dist.Exponential(1.0)), (), {}, {"x": 1.0})["x"])
         0.0
     """
-    return transform_fn(get_transforms(model, model_args, model_kwargs, params), params, invert=True)
+    transforms = get_transforms(model, model_args, model_kwargs, params)
+    unconstrained = transform_fn(transforms, params, invert=True)
+    for name in transforms:
+        if name in params and any(not_jax_tracer(x) and np.isnan(x).any() for x in jax.tree.leaves(unconstrained[name])):
+            raise ValueError(
+                f"unconstrain_fn: the value of site {name!r} lies outside the support {transforms[name].codomain!r}: "
+                f"{params[name]!r}"
+            )
+    return unconstrained
 
 
 def constrain_fn(

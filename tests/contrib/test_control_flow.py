@@ -8,6 +8,7 @@ import ppl
 from ppl import distributions as dist
 from ppl import handlers, plate, sample
 from ppl.contrib.control_flow import cond, scan
+from ppl.infer.util import constrain_fn, potential_energy
 from ppl.trace import check_plates, log_density, missing_plates
 
 FLOAT = jnp.result_type(float)
@@ -288,3 +289,47 @@ def test_branches_with_other_sites_are_named():
 def test_a_model_with_a_loop_runs_under_jit_and_vmap():
     draw = jax.jit(jax.vmap(lambda key: handlers.seed(model, key)()[1]))
     assert draw(jax.random.split(jax.random.key(0), 4)).shape == (4, T)
+
+
+def bounded_walk(loop):
+    """Sites of a body whose supports depend on the carry and on each other; `loop` runs the body."""
+
+    def step(carry, t):
+        with plate("n", 3):
+            high = sample("high", dist.Uniform(carry, carry + 2.0 + t))
+            sample("low", dist.TruncatedNormal(0.0, 1.0, high=high))
+        return high.max(), None
+
+    loop(step, sample("start", dist.Exponential(1.0)))
+
+
+def unrolled(step, carry):
+    for t in range(T):
+        with handlers.scope(prefix=f"{t}"):
+            carry, _ = step(carry, float(t))
+
+
+def test_supports_that_depend_on_the_carry_are_mapped_to_step_by_step():
+    z = {"start": FLOAT.type(0.3), "high": X, "low": 2 * X - 1}
+    by_step = {"start": z["start"], **{f"{t}/{name}": z[name][t] for name in ("high", "low") for t in range(T)}}
+    looped = lambda step, carry: scan(step, carry, jnp.arange(float(T)))  # noqa: E731
+    found = jax.value_and_grad(lambda z: potential_energy(bounded_walk, (looped,), {}, z))(z)
+    expected = jax.value_and_grad(lambda z: potential_energy(bounded_walk, (unrolled,), {}, z))(by_step)
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
+    np.testing.assert_allclose(found[1]["high"][3], expected[1]["3/high"], rtol=1e-4, atol=1e-5)
+    values = constrain_fn(bounded_walk, (looped,), {}, z)
+    reference = constrain_fn(bounded_walk, (unrolled,), {}, by_step)
+    np.testing.assert_allclose(values["low"][4], reference["4/low"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_supports_in_a_branch_are_mapped_to(flag):
+    def model(flag):
+        scale = sample("scale", dist.Exponential(1.0))
+        cond(flag, lambda s: sample("x", dist.Uniform(0.0, s)), lambda s: sample("x", dist.Uniform(s, 3.0 * s)), scale)
+
+    z = {"scale": FLOAT.type(0.3), "x": FLOAT.type(-0.7)}
+    scale, share = np.exp(0.3), 1 / (1 + np.exp(0.7))
+    width = scale if flag else 2 * scale
+    log_jacobian = 0.3 + np.log(width * share * (1 - share))
+    np.testing.assert_allclose(potential_energy(model, (flag,), {}, z), scale + np.log(width) - log_jacobian, rtol=1e-5)

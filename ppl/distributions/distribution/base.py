@@ -15,10 +15,11 @@ from ppl.distributions import constraints
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.distribution.pytree import DistributionType, ParameterTree
 from ppl.distributions.distribution.validation import (
+    as_sizes,
     check_numbers,
     check_order,
     check_parameter,
-    check_sizes,
+    check_shape,
     holds,
     is_checkable,
     warn_out_of_support,
@@ -182,21 +183,8 @@ class Distribution(ParameterTree, metaclass=DistributionType):
 
     def _check_event_shape(self, value: Any) -> None:
         """Raise ValueError if the rightmost axes of `value` cannot be `event_shape`, or those left of them `batch_shape`."""
-        expected, batch = self._event_shape, self._batch_shape
-        if not expected and not batch:
-            return
-        found = np.shape(value)
-        cut = len(found) - len(expected)
-        if cut < 0 or not _fits(found[cut:], expected):
-            raise ValueError(
-                f"{type(self).__name__}.log_prob got a value of shape {found}, but its event shape is {expected}: "
-                "the rightmost axes of the value must be the event shape"
-            )
-        if not _fits(found[:cut], batch):
-            raise ValueError(
-                f"{type(self).__name__}.log_prob got a value of shape {found}, whose batch axes {found[:cut]} do not broadcast "
-                f"against the batch shape {batch}; pass a value of shape {self.shape()}, or one with sample axes on its left"
-            )
+        if self._event_shape or self._batch_shape:
+            check_shape(type(self), np.shape(value), self._batch_shape, self._event_shape)
 
     def _validate_sample(self, value: Any) -> Any:
         """Whether each entry of `value` lies in the support; warns where a concrete one does not."""
@@ -298,17 +286,12 @@ class Distribution(ParameterTree, metaclass=DistributionType):
         Raises:
             ValueError: if it does not.
         """
-        try:
-            batch_shape = tuple(batch_shape)
-        except TypeError as error:
-            raise TypeError(_not_a_shape(self, "expand", batch_shape)) from error
+        batch_shape = as_sizes(type(self), "expand", batch_shape)
         return self if batch_shape == self._batch_shape else ExpandedDistribution(self, batch_shape)
 
     def expand_by(self, sample_shape: Sequence[int]) -> "Distribution":
         """Independent copies along new leftmost axes of sizes `sample_shape`."""
-        if isinstance(sample_shape, int):
-            raise TypeError(_not_a_shape(self, "expand_by", sample_shape))
-        return self.expand((*sample_shape, *self._batch_shape))
+        return self.expand((*as_sizes(type(self), "expand_by", sample_shape), *self._batch_shape))
 
     def to_event(self, reinterpreted_batch_ndims: int | None = None) -> "Distribution":
         """The joint distribution over the rightmost batch axes; over all of them for None.
@@ -345,15 +328,6 @@ def validation_enabled(is_validate: bool = True) -> Iterator[None]:
         yield
     finally:
         enable_validation(bool(before))
-
-
-def _fits(found: Shape, expected: Shape) -> bool:
-    """Whether two shapes broadcast, compared from the right."""
-    return all(n == m or n == 1 or m == 1 for n, m in zip(found[::-1], expected[::-1]))
-
-
-def _not_a_shape(d: Distribution, member: str, found: Any) -> str:
-    return f"{type(d).__name__}.{member} takes a tuple of sizes, found {found!r}; write ({found!r},)"
 
 
 def _check_base(owner: type, base_dist: Any) -> None:
@@ -471,7 +445,6 @@ class ExpandedDistribution(_Wrapper):
 
     def __init__(self, base_dist: Distribution, batch_shape: Shape = (), *, validate_args: bool | None = None) -> None:
         _check_base(type(self), base_dist)
-        check_sizes("expand", type(base_dist), batch_shape)
         if isinstance(base_dist, ExpandedDistribution):
             _check_expansion(base_dist, base_dist.batch_shape, tuple(batch_shape))
             base_dist = base_dist.base_dist

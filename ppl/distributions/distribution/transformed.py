@@ -44,7 +44,7 @@ class TransformedDistribution(Distribution):
     ) -> None:
         if not isinstance(base_distribution, Distribution):
             raise TypeError(f"TransformedDistribution: base_distribution must be a distribution, found {base_distribution!r}")
-        parts = list(transforms) if isinstance(transforms, list | tuple) else [transforms]
+        parts: list[Any] = list(transforms) if isinstance(transforms, list | tuple) else [transforms]
         for part in parts:
             if not isinstance(part, Transform):
                 raise TypeError(f"transforms must be a Transform or a list of them, but got {part!r}")

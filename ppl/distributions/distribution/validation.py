@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ppl._typing import Shape
 from ppl.distributions import constraints
 from ppl.distributions.constraints import Constraint, ParameterFreeConstraint
 from ppl.distributions.util import is_concrete
@@ -50,18 +51,46 @@ def check_order(cls: type["Distribution"], low: Any, high: Any, *, may_touch: bo
         raise error
 
 
-def check_sizes(member: str, cls: type["Distribution"], shape: Any) -> None:
-    """Check that `shape` holds sizes.
+def as_sizes(cls: type["Distribution"], member: str, shape: Any) -> Shape:
+    """The sizes in `shape` as a tuple.
 
     Raises:
-        TypeError: if an entry is no integer.
-        ValueError: if it is negative.
+        TypeError: if it is no sequence, or an entry no integer.
+        ValueError: if an entry is negative.
     """
-    for size in shape:
+    try:
+        sizes = tuple(shape)
+    except TypeError as error:
+        raise TypeError(f"{cls.__name__}.{member} takes a tuple of sizes, found {shape!r}; write ({shape!r},)") from error
+    for size in sizes:
         if isinstance(size, float | str):
-            raise TypeError(f"{cls.__name__}.{member}: sizes must be integers, found {tuple(shape)}")
+            raise TypeError(f"{cls.__name__}.{member}: sizes must be integers, found {sizes}")
         if size < 0:
-            raise ValueError(f"{cls.__name__}.{member}: sizes must be at least 0, found {tuple(shape)}")
+            raise ValueError(f"{cls.__name__}.{member}: sizes must be at least 0, found {sizes}")
+    return sizes
+
+
+def check_shape(cls: type["Distribution"], found: Shape, batch_shape: Shape, event_shape: Shape) -> None:
+    """Check that a value of shape `found` fits `batch_shape + event_shape`.
+
+    Raises:
+        ValueError: if not.
+    """
+    cut = len(found) - len(event_shape)
+    if cut < 0 or not _broadcast(found[cut:], event_shape):
+        raise ValueError(
+            f"{cls.__name__}.log_prob got a value of shape {found}, but its event shape is {event_shape}: "
+            "the rightmost axes of the value must be the event shape"
+        )
+    if not _broadcast(found[:cut], batch_shape):
+        raise ValueError(
+            f"{cls.__name__}.log_prob got a value of shape {found}, whose batch axes {found[:cut]} do not broadcast against the "
+            f"batch shape {batch_shape}; pass a value of shape {batch_shape + event_shape}, or one with sample axes on its left"
+        )
+
+
+def _broadcast(a: Shape, b: Shape) -> bool:
+    return all(n == m or n == 1 or m == 1 for n, m in zip(a[::-1], b[::-1]))
 
 
 def check_numbers(who: str, value: np.ndarray) -> None:

@@ -2,45 +2,70 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from ppl import handlers
 from ppl._typing import Array, Message, Trace
 from ppl.distributions import biject_to
+from ppl.handlers.values import Lookup
 from ppl.infer.target.gradient import value_and_gradient
 from ppl.infer.target.layout import Layout
 from ppl.infer.target.model import BoundModel
-from ppl.stack import Messenger
+from ppl.stack import Step, acts_inside
 from ppl.trace import deterministic_sites, latent_sites, log_density
 
 __all__ = ["Target", "Unconstrain", "bound_trace"]
 
 
-class Unconstrain(Messenger):
-    """Gives latent sites the images of unconstrained values under the bijections to their supports, and keeps the log Jacobians."""
+class Unconstrain(Lookup):
+    """Gives latent sites the images of unconstrained values under the bijections to their supports, and keeps the log Jacobians.
+
+    Within a loop a site takes the part of its step; the log Jacobians of all steps are taken when the site comes out of the loop.
+    """
 
     def __init__(self, values: Mapping[str, Array]) -> None:
         self.values = values
         self.log_jacobians: list[Array] = []
         super().__init__()
 
+    def inside(self, step: Step | None) -> Self:
+        """The same handler around the body of a loop or a branch; its log Jacobians belong to the body, and are dropped."""
+        inner = super().inside(step)
+        inner.log_jacobians = []
+        return inner
+
     def process_message(self, msg: Message) -> None:
         """Map the value of a latent site."""
-        if msg["type"] == "control_flow" and self.values:
-            raise NotImplementedError(
-                f"sites {sorted(self.values)} have supports that depend on other sites or on data, and the model has scan or cond; "
-                "use supports with fixed bounds there, or transform a site with a fixed support by hand"
-            )
+        comes_out = acts_inside(msg, self.inside)
         if msg["type"] != "sample" or msg["is_observed"] or msg["name"] not in self.values:
             return
-        unconstrained = self.values[msg["name"]]
+        unconstrained = self.of_step(msg, self.values[msg["name"]])
         transform = biject_to(msg["fn"].support)
-        msg["value"] = transform(unconstrained)
+        if not comes_out:
+            msg["value"] = transform(unconstrained)
         self.log_jacobians.append(transform.log_abs_det_jacobian(unconstrained, msg["value"]))
+
+
+def _check_start(site: Message) -> None:
+    """Check the value that a strategy gave to a site.
+
+    Raises:
+        TypeError: if it is no number or array of numbers.
+        ValueError: if it has not the shape of the site.
+    """
+    value, expected = site["value"], site["fn"].shape(site["kwargs"]["sample_shape"])
+    if not isinstance(value, jax.Array) and np.asarray(value).dtype.kind not in "biufV":
+        raise TypeError(f"site {site['name']!r}: init_strategy gave {value!r} of type {type(value).__name__}, expected numbers")
+    if np.shape(value) != expected:
+        raise ValueError(
+            f"site {site['name']!r}: the start of shape {np.shape(value)} has not the shape of the site, {expected}; let "
+            "init_strategy return one value for every element"
+        )
 
 
 def _total(terms: list[Array]) -> Array | float:
@@ -126,6 +151,7 @@ class Target:
         """The position of the values in a trace."""
         inverse = {}
         for name in self.layout.names:
+            _check_start(sites[name])
             inverse[name] = biject_to(sites[name]["fn"].support).inv(sites[name]["value"])
         return self.layout.ravel(inverse)
 

@@ -1,5 +1,6 @@
 """Why a position has no finite density: which site, which value, which parameter. Runs the model with concrete numbers."""
 
+import warnings
 from typing import Any
 
 import jax
@@ -23,7 +24,9 @@ def explain(target: Target, position: Array) -> list[str]:
     """
     position = jax.numpy.asarray(position)
     sites, _ = bound_trace(target.model, target.arrays, target.layout.unravel(position), target.fixed)
-    reasons = [_density_reason(name, site) for name, site in sample_sites(sites).items()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what lies outside a support is said in the reasons
+        reasons = [_density_reason(name, site) for name, site in sample_sites(sites).items()]
     found = [reason for reason in reasons if reason is not None]
     if not found:
         found = _gradient_reasons(target, position)

@@ -81,11 +81,14 @@ class Layout:
 
         Raises:
             ValueError: if a site is missing, unknown, or has the wrong shape.
+            TypeError: if values are no numbers.
         """
         self.check_names(values)
         position = np.empty((*batch, self.dimension), self.dtype)
         for slot in self.slots:
             value = np.asarray(values[slot.name])
+            if value.dtype.kind not in "biufV":
+                raise TypeError(f"init_params: site {slot.name!r} takes real numbers, found {value.tolist()!r}")
             if value.shape != batch + slot.shape:
                 chains = f", {batch[0]} chains in front" if batch else ""
                 raise ValueError(

@@ -5,8 +5,9 @@ Everything else (numbers, strings, None) is fixed. A model that needs numbers wh
 a size from them) gets its arrays fixed too.
 """
 
+import hashlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,18 @@ from ppl.distributions.transforms import IdentityTransform, Transform
 from ppl.trace import check_plates, check_value, deterministic_sites, latent_sites, observed_sites, subsampled_plates
 from ppl.util import describe, find_stack_level
 
-__all__ = ["NEEDS_NUMBERS", "Arguments", "BoundModel", "LatentSite", "ModelCall", "bind", "check_support", "plate_dims"]
+__all__ = [
+    "NEEDS_NUMBERS",
+    "Arguments",
+    "BoundModel",
+    "LatentSite",
+    "ModelCall",
+    "bind",
+    "check_call",
+    "check_support",
+    "contents",
+    "plate_dims",
+]
 
 NEEDS_NUMBERS = (
     jax.errors.ConcretizationTypeError,
@@ -61,6 +73,14 @@ class Arguments:
         """Equal for arguments that the same compiled program serves."""
         shapes = tuple((np.shape(array), str(jax.dtypes.canonicalize_dtype(array.dtype))) for array in arrays)
         return self.structure, self.is_array, tuple(_StaticLeaf(leaf) for leaf in self.static), shapes
+
+
+def contents(arrays: tuple[Any, ...]) -> bytes:
+    """Equal for arrays of equal contents, among arrays of the same shapes; for models that have them fixed."""
+    total = hashlib.sha256()
+    for array in arrays:
+        total.update(np.ascontiguousarray(array).tobytes())
+    return total.digest()
 
 
 class _StaticLeaf:
@@ -166,7 +186,9 @@ def bind(
 
     Raises:
         ValueError: if a latent site cannot be sampled by a gradient method; whatever the model raises.
+        TypeError: if the model is no function, or returns a generator.
     """
+    check_call(model, args)
     arguments, arrays = Arguments.split(args, kwargs)
     call = ModelCall(model, arguments)
     try:
@@ -176,6 +198,14 @@ def bind(
             raise
     call = ModelCall(model, Arguments.split(args, kwargs, baked=True)[0])
     return BoundModel(call, _facts(call, (), check), baked=True), ()
+
+
+def check_call(model: Any, args: Any) -> None:
+    """Raise a `TypeError` unless `model` is a function and `args` a tuple or list."""
+    if not callable(model):
+        raise TypeError(f"the model must be a function, found {describe(model)}")
+    if not isinstance(args, tuple | list):
+        raise TypeError(f"model_args must be a tuple of positional arguments, found {describe(args)}; write ({args!r},)")
 
 
 def _placeholder(site: Message) -> Array | None:
@@ -191,7 +221,13 @@ def _facts(call: ModelCall, arrays: tuple[Any, ...], check: bool) -> Facts:
 
     def run(arrays: tuple[Any, ...]) -> None:
         with handlers.trace() as sites, handlers.seed(rng_seed=0), handlers.substitute(substitute_fn=_placeholder):
-            call(arrays)
+            out = call(arrays)
+        if isinstance(out, Generator | Coroutine):
+            out.close()
+            raise TypeError(
+                f"the model returned a {type(out).__name__}, which runs none of its statements; write it as an ordinary function, "
+                "without yield and async"
+            )
         found.append(_read_facts(sites, check))
 
     jax.eval_shape(run, arrays)
