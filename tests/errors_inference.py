@@ -1,5 +1,6 @@
 """Malformed uses of kernels, of runs and of what comes after them: more of the table in `errors.py`."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -40,6 +41,13 @@ def run(kernel: Any, *args: Any, init_params: Any = None, extra_fields: Any = ()
     """A short run; of a model, by NUTS."""
     sampler = kernel if isinstance(kernel, MCMCKernel) else NUTS(kernel)
     mcmc(sampler, **options).run(key, *args, init_params=init_params, extra_fields=extra_fields)
+
+
+def quietly(fn: Callable[..., Any], *args: Any) -> Any:
+    """Call a function without its warnings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return fn(*args)
 
 
 def two_sites() -> None:
@@ -156,34 +164,45 @@ MODELS = [
     ),
     Case(
         "data with nan",
-        lambda: run(regression, NAN),
+        lambda: quietly(run, regression, NAN),
         RuntimeError,
         ("site 'y' ~ Normal", "1 of 3 observed values are nan", "index (1,)", "obs_mask"),
         compiles=True,
     ),
     Case(
         "data outside the support",
-        lambda: run(observed(lambda mu: dist.LogNormal(mu, 1.0)), np.array([1.0, -1.0])),
+        lambda: quietly(run, observed(lambda mu: dist.LogNormal(mu, 1.0)), np.array([1.0, -1.0])),
         RuntimeError,
         ("site 'y' ~ LogNormal", "-inf", "value -1", "index (1,)", "outside the support"),
         compiles=True,
     ),
     Case(
-        "fractions as counts",
-        lambda: run(observed(lambda mu: dist.Poisson(jnp.exp(mu))), np.array([0.5])),
-        RuntimeError,
-        ("site 'y' ~ Poisson", "value 0.5", "outside the support"),
-        compiles=True,
-    ),
-    Case(
         "categories out of range",
-        lambda: run(observed(lambda mu: dist.Categorical(logits=mu * np.ones(3))), np.array([3])),
+        lambda: quietly(run, observed(lambda mu: dist.Categorical(logits=mu * np.ones(3))), np.array([3])),
         RuntimeError,
         ("site 'y' ~ Categorical", "value 3", "outside the support"),
         compiles=True,
     ),
     Case(
-        "data outside the support, seen at once",
+        "warning of nan",
+        lambda: run(regression, NAN),
+        UserWarning,
+        ("Out-of-support", "site 'y' ~ Normal", "found nan at index (1,)", "1 of 3"),
+    ),
+    Case(
+        "warning of data outside the support",
+        lambda: run(observed(lambda mu: dist.LogNormal(mu, 1.0)), np.array([1.0, -1.0])),
+        UserWarning,
+        ("Out-of-support", "site 'y' ~ LogNormal", "found -1.0 at index (1,)", "Positive"),
+    ),
+    Case(
+        "warning of fractions as counts",
+        lambda: run(observed(lambda mu: dist.Poisson(jnp.exp(mu))), np.array([0.5])),
+        UserWarning,
+        ("Out-of-support", "site 'y' ~ Poisson", "found 0.5", "Integer"),
+    ),
+    Case(
+        "warning of data in the model",
         lambda: run(lambda: observed(lambda mu: dist.LogNormal(mu, 1.0))(np.array([1.0, -1.0]))),
         UserWarning,
         ("Out-of-support", "LogNormal", "found -1.0 at index (1,)", "site 'y'"),
@@ -273,7 +292,7 @@ KERNELS = [
         "inverse_mass_matrix: negative",
         lambda: NUTS(two_sites, inverse_mass_matrix=np.array([1.0, -1.0, 1.0])),
         ValueError,
-        ("inverse_mass_matrix", "positive", "-1.0"),
+        ("inverse_mass_matrix", "positive", "-1."),
     ),
     Case(
         "inverse_mass_matrix: not positive definite",
@@ -449,14 +468,14 @@ STARTS = [
         "initialize_model: data outside the support",
         lambda: initialize_model(KEY, observed(lambda mu: dist.LogNormal(mu, 1.0)), model_args=(-1.0,)),
         UserWarning,
-        ("Site y", "Out-of-support"),
+        ("Out-of-support", "site 'y'"),
         compiles=True,
     ),
     Case(
         "initialize_model: nan",
         lambda: initialize_model(KEY, regression, model_args=(NAN,)),
         UserWarning,
-        ("Site y", "Out-of-support"),
+        ("Out-of-support", "site 'y'"),
         compiles=True,
     ),
     Case(
@@ -553,7 +572,7 @@ AFTER = [
         "log_density: args",
         lambda: log_density(regression, 1.0, {}, {"mu": 0.0}),
         TypeError,
-        ("log_density", "model_args", "tuple", "(1.0,)"),
+        ("model_args", "tuple", "(1.0,)"),
     ),
     Case(
         "potential_energy: no value",

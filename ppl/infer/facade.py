@@ -44,6 +44,11 @@ class Binding:
     processes: dict[tuple[str, ...], Any] = field(default_factory=dict)
     programs: dict[tuple[str, ...], Programs] = field(default_factory=dict)
 
+    def check_data(self, arrays: tuple[Any, ...]) -> None:
+        """Warn of data outside the support of their site."""
+        if self.model is not None:
+            self.model.check_data(arrays)
+
     def with_arrays(self, arrays: tuple[Any, ...]) -> Any:
         """The target with these array arguments."""
         return replace(self.target, arrays=arrays)

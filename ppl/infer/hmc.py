@@ -259,6 +259,7 @@ class HMC(TargetKernel):
         """Bind the kernel to arguments, for a run."""
         self._num_warmup = num_warmup
         binding, arrays = self.bind(args, kwargs, init_params, int(num_chains > 1))
+        binding.check_data(arrays)
         given = self.start_positions(binding, init_params, num_chains)
         process = self.process(binding, fields)
         return HamiltonianLaunch(self, binding, process, self.inputs(binding, arrays, num_warmup), given)
@@ -287,6 +288,7 @@ class HMC(TargetKernel):
         """
         self._num_warmup = num_warmup
         binding, arrays = self.bind(model_args, model_kwargs or {}, init_params)
+        binding.check_data(arrays)
         process, inputs = self.process(binding), self.inputs(binding, arrays, num_warmup)
         found = self.start_positions(binding, init_params, 1)
         given, is_partial = (None, False) if found is None else (found[0][0], found[1])

@@ -195,7 +195,7 @@ class Distribution(ParameterTree, metaclass=DistributionType):
         check_numbers(f"{type(self).__name__}.log_prob", value)
         valid = holds(support, value)
         if not valid.all():
-            warn_out_of_support(self, value, valid, support)
+            warn_out_of_support(type(self).__name__, value, valid, support)
         return valid
 
     # sampling

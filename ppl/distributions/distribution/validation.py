@@ -130,13 +130,13 @@ def _describe_invalid(array: Any, valid: np.ndarray, constraint: Constraint) -> 
     )
 
 
-def warn_out_of_support(d: "Distribution", value: Any, valid: np.ndarray, support: Constraint) -> None:
-    """Warn that entries of `value` lie outside the support of `d`."""
+def warn_out_of_support(who: str, value: Any, valid: np.ndarray, support: Constraint, stacklevel: int = 4) -> None:
+    """Warn that entries of `value` lie outside the support of a distribution, or of that of a site."""
     warnings.warn(
         "Out-of-support values provided to log prob method. The value argument should be within the support. "
-        f"{type(d).__name__} has support {_show(support)}; {_describe_invalid(value, valid, support)}.",
+        f"{who} has support {_show(support)}; {_describe_invalid(value, valid, support)}.",
         UserWarning,
-        stacklevel=4,
+        stacklevel=stacklevel,
     )
 
 

@@ -9,7 +9,7 @@ import hashlib
 import warnings
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +18,11 @@ import numpy as np
 from ppl import handlers
 from ppl._typing import Array, Message, PyTree, Shape, Trace
 from ppl.distributions import Delta, biject_to, constraints
+from ppl.distributions.distribution import ExpandedDistribution, Independent, MaskedDistribution
+from ppl.distributions.distribution.validation import holds, is_checkable, warn_out_of_support
 from ppl.distributions.transforms import IdentityTransform, Transform
 from ppl.trace import check_plates, check_value, deterministic_sites, latent_sites, observed_sites, subsampled_plates
-from ppl.util import describe, find_stack_level
+from ppl.util import describe, find_stack_level, not_jax_tracer
 
 __all__ = [
     "NEEDS_NUMBERS",
@@ -126,6 +128,14 @@ class LatentSite:
     transform: Transform | None
 
 
+class DataSite(NamedTuple):
+    """An observed site: its name with that of its distribution, the place of its value among the arrays, and its support."""
+
+    description: str
+    index: int
+    support: constraints.Constraint
+
+
 @dataclass(frozen=True)
 class Facts:
     """What an abstract run tells.
@@ -137,6 +147,7 @@ class Facts:
         dims: for each latent and deterministic site, the plates of its dimensions, and None where there is none.
         plate_sizes: the number of indices of each plate.
         dtype: of the unconstrained position.
+        data: observed sites whose value is one of the array arguments.
     """
 
     latents: tuple[LatentSite, ...]
@@ -145,6 +156,7 @@ class Facts:
     dims: dict[str, tuple[str | None, ...]]
     plate_sizes: dict[str, int]
     dtype: Any
+    data: tuple["DataSite", ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +172,15 @@ class BoundModel:
         with handlers.trace() as sites, handlers.seed(rng_seed=0):
             _run_inside(self.call, arrays, around)
         return sites
+
+    def check_data(self, arrays: tuple[Any, ...]) -> None:
+        """Warn of concrete data outside the support of their site."""
+        for description, index, support in self.facts.data:
+            if not_jax_tracer(arrays[index]):
+                value = np.asarray(arrays[index])
+                valid = holds(support, value)
+                if not valid.all():
+                    warn_out_of_support(description, value, valid, support, find_stack_level())
 
 
 def _run_inside(call: ModelCall, arrays: tuple[Any, ...], around: tuple[Any, ...]) -> None:
@@ -228,13 +249,13 @@ def _facts(call: ModelCall, arrays: tuple[Any, ...], check: bool) -> Facts:
                 f"the model returned a {type(out).__name__}, which runs none of its statements; write it as an ordinary function, "
                 "without yield and async"
             )
-        found.append(_read_facts(sites, check))
+        found.append(_read_facts(sites, check, arrays))
 
     jax.eval_shape(run, arrays)
     return found[0]
 
 
-def _read_facts(sites: Trace, check: bool) -> Facts:
+def _read_facts(sites: Trace, check: bool, arrays: tuple[Any, ...]) -> Facts:
     latents = latent_sites(sites)
     if check:
         _check_sites(sites, latents)
@@ -248,7 +269,24 @@ def _read_facts(sites: Trace, check: bool) -> Facts:
         dims={name: plate_dims(site) for name, site in (latents | deterministics).items()},
         plate_sizes={name: np.shape(site["value"])[0] for name, site in sites.items() if site["type"] == "plate"},
         dtype=jnp.result_type(float),
+        data=_data_sites(sites, arrays),
     )
+
+
+def _data_sites(sites: Trace, arrays: tuple[Any, ...]) -> tuple[DataSite, ...]:
+    """The observed sites, without a mask and with a known support, whose value is one of the arrays as it is."""
+    found = []
+    for name, site in observed_sites(sites).items():
+        index = next((i for i, array in enumerate(arrays) if array is site["value"]), None)
+        base = site["fn"]
+        while isinstance(base, Independent | ExpandedDistribution):
+            base = base.base_dist
+        if index is None or isinstance(base, MaskedDistribution) or not base._validate_args:
+            continue
+        support = site["fn"].support
+        if isinstance(support, constraints.Constraint) and is_checkable(support):
+            found.append(DataSite(f"site {name!r} ~ {type(base).__name__}", index, support))
+    return tuple(found)
 
 
 def plate_dims(site: Message) -> tuple[str | None, ...]:
