@@ -298,7 +298,7 @@ class MCMC:
         is_batch = self._is_lockstep() or self.sampler.is_ensemble_kernel
         if self._is_lockstep():
             process, carries = Vectorized(process), [stack_carries(carries)]
-        monitor = self._monitor(launch, len(carries), total, num_warmup)
+        monitor = self._monitor(launch, len(carries), total, num_warmup, is_batch)
         plan = Plan(
             total=total,
             thinning=thinning,
@@ -308,14 +308,14 @@ class MCMC:
         )
         return execute(launch.programs, process, carries, launch.inputs, plan, monitor)
 
-    def _monitor(self, launch: Launch, num_bars: int, total: int, num_warmup: int) -> Monitor:
+    def _monitor(self, launch: Launch, num_bars: int, total: int, num_warmup: int, is_batch: bool) -> Monitor:
         if not self.progress_bar or total == 0:
             return Silent()
 
         def describe(carry: PyTree) -> str:
             return self.sampler.get_diagnostics_str(launch.public(carry))
 
-        return Bars(num_bars, total, num_warmup, describe, _summarize_live, launch.sample_field, launch.expand)
+        return Bars(num_bars, total, num_warmup, describe, _summarize_live, launch.sample_field, launch.expand, is_batch)
 
     def _run_as_one(
         self, launch: Launch, keys: Key, carries: list[PyTree], init_params: PyTree, total: int, thinning: Thinning

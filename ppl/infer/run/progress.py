@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 from tqdm.auto import tqdm
 
@@ -35,6 +36,7 @@ class Bars:
         summarize: what to say of the whole, from the latest positions `(chains, draws, d)`; may return "".
         field: the field that holds positions.
         expand: gives the fields of rows their names.
+        is_batch: whether rows have a chain axis, behind that of the draws.
     """
 
     def __init__(
@@ -46,7 +48,9 @@ class Bars:
         summarize: Callable[[np.ndarray], str],
         field: str,
         expand: Callable[[dict[str, Any]], dict[str, Any]],
+        is_batch: bool = False,
     ) -> None:
+        self.is_batch = is_batch
         self.num_warmup = num_warmup
         self.describe = describe
         self.summarize = summarize
@@ -77,7 +81,7 @@ class Bars:
         bar.set_postfix_str(text, refresh=False)
         bar.update(done - bar.n)
         if is_sampling and self.field in rows:
-            self.recent[chain].append(rows[self.field])
+            self.recent[chain].append(_by_chain(rows[self.field], self.is_batch))
             self._summarize()
 
     def _summarize(self, force: bool = False) -> None:
@@ -85,10 +89,10 @@ class Bars:
         if not force and now - self.last_summary < SECONDS_BETWEEN_SUMMARIES:
             return
         self.last_summary = now
-        draws = [np.concatenate(rows) for rows in self.recent if rows]
-        count = min((len(rows) for rows in draws), default=0)
+        draws = [np.concatenate(parts, axis=1) for parts in self.recent if parts]
+        count = min((part.shape[1] for part in draws), default=0)
         if len(draws) == len(self.recent) and count >= 4:
-            self.whole.set_description_str(self.summarize(np.stack([rows[:count] for rows in draws])))
+            self.whole.set_description_str(self.summarize(np.concatenate([part[:, :count] for part in draws])))
 
     def close(self) -> None:
         """Draw everything a last time."""
@@ -96,3 +100,9 @@ class Bars:
         for bar in self.bars:
             bar.close()
         self.whole.close()
+
+
+def _by_chain(rows: PyTree, is_batch: bool) -> np.ndarray:
+    """Rows of a field, a pytree of `(n, ...)`, or of `(n, chains, ...)` for a batch, as `(chains, n, d)`."""
+    leaves = [np.asarray(leaf) if is_batch else np.asarray(leaf)[:, None] for leaf in jax.tree.leaves(rows)]
+    return np.concatenate([leaf.reshape((*leaf.shape[:2], -1)) for leaf in leaves], axis=-1).swapaxes(0, 1)
