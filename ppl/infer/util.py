@@ -499,7 +499,7 @@ def _check_valid(target: Target, starts: _Starts) -> None:
     Raises:
         RuntimeError: if one has not.
     """
-    if not not_jax_tracer(starts.is_valid) or np.all(starts.is_valid):
+    if not not_jax_tracer(starts.is_valid) or np.asarray(starts.is_valid).all():
         return
     for name, site in observed_sites(starts.sites.trace).items():
         if not np.all(site["fn"].support(site["value"])):
@@ -507,7 +507,7 @@ def _check_valid(target: Target, starts: _Starts) -> None:
                 f"Site {name}: Out-of-support values provided to log prob method. The value argument should be within the support.",
                 stacklevel=find_stack_level(),
             )
-    worst = int(np.argmin(np.ravel(starts.is_valid)))
+    worst = int(np.argmin(np.asarray(starts.is_valid)))
     position = np.asarray(starts.position).reshape(-1, target.layout.dimension)[worst]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the reasons name sites, which a warning of a distribution cannot
