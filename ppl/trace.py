@@ -8,6 +8,8 @@ import numpy as np
 from jax import lax
 
 from ppl._typing import Array, Message, Shape, Trace
+from ppl.distributions import constraints
+from ppl.distributions.distribution import Distribution
 from ppl.distributions.util import promote_shapes
 from ppl.stack import CondIndepStackFrame, describe_plates
 from ppl.util import find_stack_level
@@ -29,6 +31,9 @@ __all__ = [
     "site_log_prob",
     "subsampled_plates",
 ]
+
+
+_NO_DTYPE = np.dtype(bool)  # Python numbers have none, and tell by themselves what they are
 
 
 # Sites
@@ -141,8 +146,11 @@ def check_value(site: Message, hint: str = "") -> None:
 
     Raises:
         ValueError: if it does not, with the site, the shapes and the plates.
+        TypeError: for complex values of a real distribution.
     """
     fn, frames = site["fn"], site["cond_indep_stack"]
+    if getattr(site["value"], "dtype", _NO_DTYPE).kind == "c" and not _holds_complex(fn):
+        raise TypeError(f"site {site['name']!r}: found complex values, but {type(fn).__name__} takes real ones; pass their parts")
     shape, event_shape = np.shape(site["value"]), fn.event_shape
     batch_shape = (*site["kwargs"]["sample_shape"], *fn.batch_shape)
     split = max(len(shape) - len(event_shape), 0)
@@ -161,6 +169,11 @@ def check_value(site: Message, hint: str = "") -> None:
         + f"; pass a value of shape {(*batch_shape, *event_shape)}{hint}, or declare batch dimensions as event dimensions "
         "with .to_event(1)"
     )
+
+
+def _holds_complex(fn: Distribution) -> bool:
+    support = fn.support
+    return getattr(support, "base_constraint", support) is constraints.complex
 
 
 # Densities

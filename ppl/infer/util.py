@@ -157,8 +157,15 @@ def _trace_unconstrained(bound: BoundModel, arrays: tuple[Any, ...], params: Map
 
     Sample sites without a bijection, such as discrete ones, take values as they are; param sites have no Jacobian.
     """
-    names = {site.name for site in bound.facts.latents}
+    shapes = {site.name: site.unconstrained_shape for site in bound.facts.latents}
+    names = set(shapes)
     moving = {name: jnp.asarray(value) for name, value in params.items() if name in names}
+    for name, value in moving.items():
+        if value.shape != shapes[name]:
+            raise ValueError(
+                f"site {name!r}: an unconstrained value of shape {value.shape} was found, expected {shapes[name]}; "
+                "unconstrain_fn maps constrained values there, and batch_ndims tells of leading dimensions"
+            )
 
     def value_of(site: Message) -> Any:
         if site["name"] in names or site["name"] not in params or site["type"] == "deterministic":

@@ -27,10 +27,15 @@ def build_adaptation_schedule(num_steps: int) -> list[AdaptWindow]:
     A fast window of 75, slow ones of 25, 50, 100, ..., the last stretched to fill, and a fast one of 50. For less than 150
     iterations 15 % / 75 % / 10 %; under 20 a single fast window.
 
+    Raises:
+        ValueError: if `num_steps` is no whole number, at least 0.
+
     Example:
         >>> build_adaptation_schedule(150)
         [AdaptWindow(start=0, end=74), AdaptWindow(start=75, end=99), AdaptWindow(start=100, end=149)]
     """
+    if isinstance(num_steps, bool) or not isinstance(num_steps, int | np.integer) or num_steps < 0:
+        raise ValueError(f"build_adaptation_schedule: num_steps must be a whole number, at least 0; found {num_steps!r}")
     if num_steps < 20:
         return [AdaptWindow(0, num_steps - 1)]
     start_buffer, end_buffer, size = START_BUFFER, END_BUFFER, FIRST_WINDOW
