@@ -16,7 +16,7 @@ from ppl.diagnostics import live_diagnostics, print_summary
 from ppl.infer import inferencedata
 from ppl.infer.kernel import MCMCKernel
 from ppl.infer.launch import Launch, is_traced, key_of_chain, stack_carries, unstack_carry
-from ppl.infer.results import Results
+from ppl.infer.results import Results, without_site
 from ppl.infer.run.chains import Monitor
 from ppl.infer.run.collect import Thinning, collect_all
 from ppl.infer.run.execute import Execution, Plan, execute, finish_rows, prepare_advance, prepare_finish
@@ -191,7 +191,7 @@ class MCMC:
         """Compile the programs of a run without sampling."""
         keys = self._keys(rng_key)
         launch, _ = self._bind(args, kwargs, extra_fields, init_params, self.num_warmup)
-        self._prepare(launch, keys)
+        self._prepare(launch, keys, extra_fields)
 
     def _keys(self, rng_key: Any) -> Key:
         if isinstance(rng_key, jax.Array):
@@ -230,12 +230,20 @@ class MCMC:
         )
         return launch, fields
 
-    def _prepare(self, launch: Launch, keys: Key) -> None:
-        """Have the compiler work on all programs at a time, while the later ones are traced."""
+    def _prepare(self, launch: Launch, keys: Key, extra_fields: Sequence[str]) -> None:
+        """Have the compiler work on all programs at a time, while the later ones are traced.
+
+        Raises:
+            ValueError: if a site to be dropped is not there.
+        """
         carry = launch.prepare(keys)
         if carry is None or callable(self.chain_method):
             return
         row = jax.eval_shape(launch.process.read, carry)[launch.sample_field]
+        dropped = [name for name in extra_fields if name.startswith("~")]
+        shape = jax.eval_shape(self._finish(launch), row, launch.inputs) if dropped else None
+        for name in dropped:
+            shape = without_site(shape, name, launch.sample_field)
         process: Any = launch.process
         if self._is_lockstep():
             process = Vectorized(process)
@@ -275,7 +283,7 @@ class MCMC:
             rows, samples = self._run_as_one(launch, keys, carries, init_params, num_warmup + num_samples, thinning)
             interrupted = False
         else:
-            self._prepare(launch, keys)
+            self._prepare(launch, keys, extra_fields)
             carries = self._start(launch, resumed, keys)
             execution = self._run_chains(launch, carries, num_warmup + num_samples, num_warmup, thinning)
             self._carries, interrupted = execution.carries, execution.interrupted
@@ -288,8 +296,16 @@ class MCMC:
         """The carries of the chains: fresh ones, or those of a public state with new keys."""
         if resumed is None:
             return launch.start(keys, self.num_chains)
-        carry = launch.carry_of(resumed)
+        try:
+            carry = launch.carry_of(resumed)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"MCMC: post_warmup_state, of type {type(resumed).__name__}, is no state of this kernel on this model; pass what "
+                "post_warmup_state or last_state was after a run of it, or None to warm up again"
+            ) from error
         is_one = self.num_chains == 1 or self.sampler.is_ensemble_kernel
+        if not is_one:
+            _check_batch(resumed, self.num_chains)
         carries = [carry] if is_one else unstack_carry(carry, self.num_chains)
         return [launch.with_key(carry, keys, i) for i, carry in enumerate(carries)]
 
@@ -437,6 +453,16 @@ class MCMC:
         """Keep the draws as NumPy arrays in host memory."""
         if self._results is not None:
             self._results.keep_on_host()
+
+
+def _check_batch(state: Any, num_chains: int) -> None:
+    """Raise a `ValueError` unless all arrays of a state have a leading axis for so many chains."""
+    for leaf in jax.tree.leaves(state):
+        if np.shape(leaf)[:1] != (num_chains,):
+            raise ValueError(
+                f"MCMC: post_warmup_state is not one of {num_chains} chains: an array of it has shape {np.shape(leaf)}, expected a "
+                f"leading axis of {num_chains}; warm up with num_chains={num_chains}"
+            )
 
 
 def _not_a_kernel(sampler: Any) -> str:

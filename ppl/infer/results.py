@@ -11,7 +11,7 @@ from ppl._typing import PyTree
 from ppl.infer.launch import Launch, read_field
 from ppl.infer.run.store import as_jax
 
-__all__ = ["Results"]
+__all__ = ["Results", "without_site"]
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Results:
         fields = {name: value for name, value in rows.items() if name != own}
         for name in extra_fields:
             if name.startswith("~"):
-                samples = _without(samples, name, own)
+                samples = without_site(samples, name, own)
                 continue
             requested.append(name)
             if name.split(".")[0] == own and rows:
@@ -94,8 +94,12 @@ class Results:
         self.on_host = True
 
 
-def _without(samples: PyTree, request: str, own: str) -> PyTree:
-    """The samples without the site that a request like "~z.x" names."""
+def without_site(samples: PyTree, request: str, own: str) -> PyTree:
+    """The samples without the site that a request like "~z.x" names.
+
+    Raises:
+        ValueError: if there is none.
+    """
     site = request.removeprefix(f"~{own}.")
     if not isinstance(samples, Mapping) or site not in samples:
         known = sorted(samples) if isinstance(samples, Mapping) else []
