@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```\n(?:\n```text\n(?P<output>.*?)^```\n)?", re.MULTILINE | re.DOTALL)
+ADVICE = re.compile(r"^(  Divergent trajectories|Low E-BFMI|Trees at maximum depth).*\n", re.MULTILINE)
 NUMBER = re.compile(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?")
 
 
@@ -31,8 +32,8 @@ def run_page(path: Path) -> list[tuple[re.Match[str], str]]:
 
 
 def without_numbers(output: str) -> str:
-    """Output to be compared: numbers depend on the machine, and with them the widths of columns."""
-    return " ".join(NUMBER.sub("#", output).split())
+    """Output to be compared: numbers depend on the machine, and with them the widths of columns and what is advised."""
+    return " ".join(NUMBER.sub("#", ADVICE.sub("", output)).split())
 
 
 def write_outputs(path: Path) -> None:

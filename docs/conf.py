@@ -1,5 +1,6 @@
 """Settings of the documentation."""
 
+from collections import namedtuple
 from typing import Any
 
 import ppl
@@ -24,13 +25,18 @@ autodoc_typehints = "none"
 autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 100
 napoleon_use_rtype = False
+napoleon_use_ivar = True
 
 FAMILIES = (Distribution, Constraint, Transform)
+FIELD = type(namedtuple("Pair", "first second").first)
 
 
 def skip_inherited_contract(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
-    """Leave out what a family has by its contract, which the base class documents, and other forms of its parameters."""
-    if isinstance(obj, lazy_property):
+    """Leave out what a family has by its contract, which the base class documents, and other forms of its parameters.
+
+    Fields of named tuples are described by the class.
+    """
+    if isinstance(obj, lazy_property | FIELD):
         return True
     owner = getattr(obj, "__qualname__", getattr(getattr(obj, "fget", None), "__qualname__", "")).rpartition(".")[0]
     bases = {family.__name__ for family in FAMILIES}

@@ -16,6 +16,7 @@ PAGES = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:Out-of-support values")  # a page shows what such data lead to
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_blocks_run_and_print_what_is_shown(path):
     for block, output in run_page(path):
