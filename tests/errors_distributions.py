@@ -32,12 +32,12 @@ class Triangle(dist.Distribution):
 
 PARAMETERS = [
     Case(
-        "negative scale",
+        "distribution: negative scale",
         lambda: dist.Normal(0.0, -1.0),
         ValueError,
         ("Normal distribution got invalid scale parameter", "found -1.0", "Positive"),
     ),
-    Case("scale 0", lambda: dist.HalfNormal(0.0), ValueError, ("HalfNormal", "invalid scale parameter", "found 0.0")),
+    Case("distribution: scale 0", lambda: dist.HalfNormal(0.0), ValueError, ("HalfNormal", "invalid scale parameter", "found 0.0")),
     Case("loc nan", lambda: dist.Normal(np.nan, 1.0), ValueError, ("Normal", "invalid loc parameter", "found nan", "Real")),
     Case(
         "one of many scales",
@@ -46,7 +46,12 @@ PARAMETERS = [
         ("Normal", "invalid scale", "found -2.0 at index (1,)", "1 of 3"),
     ),
     Case("scale None", lambda: dist.Normal(0.0, None), TypeError, ("Normal", "scale", "None")),
-    Case("scale a string", lambda: dist.Normal(0.0, "1"), TypeError, ("Normal", "invalid scale parameter", "found '1'", "numbers")),
+    Case(
+        "distribution: scale a string",
+        lambda: dist.Normal(0.0, "1"),
+        TypeError,
+        ("Normal", "invalid scale parameter", "found '1'", "numbers"),
+    ),
     Case(
         "scale a distribution",
         lambda: dist.Normal(0.0, dist.HalfNormal(1.0)),
@@ -225,9 +230,11 @@ WRAPPERS = [
     Case("expand to floats", lambda: dist.Normal().expand([3.0]), TypeError, ("expand", "Normal", "integers", "3.0")),
     Case("expand_by a number", lambda: dist.Normal().expand_by(3), TypeError, ("expand_by", "Normal", "found 3", "(3,)")),
     Case("expand to negative sizes", lambda: dist.Normal().expand([-1]), ValueError, ("expand", "Normal", "(-1,)", "at least 0")),
-    Case("mask of numbers", lambda: dist.Normal().mask(np.ones(3)), TypeError, ("mask", "array of bools", "mask=x > 0")),
     Case(
-        "mask of another length",
+        "distribution: mask of numbers", lambda: dist.Normal().mask(np.ones(3)), TypeError, ("mask", "array of bools", "mask=x > 0")
+    ),
+    Case(
+        "distribution: mask of another length",
         lambda: dist.Normal(np.zeros(3), 1.0).mask(np.array([True, False])),
         ValueError,
         ("MaskedDistribution", "(2,)", "(3,)", "broadcast"),

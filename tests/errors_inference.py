@@ -24,7 +24,7 @@ from ppl.infer import (
     log_likelihood,
 )
 from ppl.infer.hmc import hmc
-from ppl.infer.hmc_util import euclidean_kinetic_energy
+from ppl.infer.hmc_util import build_adaptation_schedule, euclidean_kinetic_energy
 from ppl.infer.mcmc import MCMCKernel
 from ppl.infer.util import constrain_fn, log_density, potential_energy, unconstrain_fn
 
@@ -48,6 +48,13 @@ def quietly(fn: Callable[..., Any], *args: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return fn(*args)
+
+
+def resume(state: Any, **options: Any) -> None:
+    """Run from a state, without warm-up."""
+    sampler = mcmc(**options)
+    sampler.post_warmup_state = state
+    sampler.run(KEY)
 
 
 def two_sites() -> None:
@@ -103,9 +110,9 @@ MODELS = [
     Case("missing argument", lambda: run(regression), TypeError, ("regression() missing 1 required positional argument", "'y'")),
     Case("a generator as model", lambda: run(generator), TypeError, ("model", "generator", "yield")),
     Case("no distribution", lambda: run(lambda: ppl.sample("x", dist.Normal)), TypeError, ("site 'x'", "class Normal")),
-    Case("two sites of one name", lambda: run(lambda: (normal(), normal())), ValueError, ("`x` duplicated", "rename")),
+    Case("run: two sites of one name", lambda: run(lambda: (normal(), normal())), ValueError, ("`x` duplicated", "rename")),
     Case(
-        "obs of another length",
+        "run: obs of another length",
         lambda: run(in_plate(5, obs=np.zeros(3))),
         ValueError,
         ("site 'x'", "value of shape (3,)", "plate 'n' (5)", "(5,)"),
@@ -117,6 +124,12 @@ MODELS = [
         ("site 'y'", "value of shape (4,)", "batch shape (3,)"),
     ),
     Case("data of strings", lambda: run(regression, np.array(["1.0"])), TypeError, ("site 'y'", "obs must be numbers", "<U3")),
+    Case(
+        "complex data",
+        lambda: run(regression, np.array([1j])),
+        TypeError,
+        ("site 'y'", "complex", "Normal", "real"),
+    ),
     Case(
         "discrete latent site",
         lambda: run(latent(dist.Poisson(1.0))),
@@ -353,6 +366,7 @@ KERNELS = [
         ("NUTS.wrap_model", "potential_fn"),
     ),
     Case("functional: algorithm", lambda: hmc(quadratic, algo="MALA"), ValueError, ("algo", '"HMC" or "NUTS"', "'MALA'")),
+    Case("build_adaptation_schedule", lambda: build_adaptation_schedule(-5), ValueError, ("num_steps", "at least 0", "found -5")),
     Case("functional: neither", lambda: hmc(), ValueError, ("exactly one of `potential_fn` and `potential_fn_gen`", "neither")),
     Case("functional: sample first", lambda: hmc(quadratic)[1](None), ValueError, ("init_kernel before sample_kernel",)),
     Case(
@@ -406,6 +420,7 @@ RUNS = [
         lambda: run(normal, extra_fields=["step_size"]),
         ValueError,
         ("extra_fields", "'step_size'", "adapt_state", "HMCState"),
+        compiles=True,
     ),
     Case(
         "extra_fields: unknown site to drop",
@@ -440,6 +455,27 @@ RUNS = [
     Case("summary before the run", lambda: mcmc().print_summary(), ValueError, ("no samples yet", "call `run`")),
     Case("extra fields before the run", lambda: mcmc().get_extra_fields(), ValueError, ("no samples yet", "call `run`")),
     Case(
+        "resume from anything",
+        lambda: resume(3),
+        ValueError,
+        ("post_warmup_state", "int", "last_state", "None to warm up again"),
+        compiles=True,
+    ),
+    Case(
+        "resume with other chains",
+        lambda: resume(NUTS(normal).init(KEY, 0), num_chains=2),
+        ValueError,
+        ("post_warmup_state", "2 chains", "()", "warm up with num_chains=2"),
+        compiles=True,
+    ),
+    Case(
+        "resume another model",
+        lambda: resume(NUTS(two_sites).init(KEY, 0)),
+        ValueError,
+        ("post_warmup_state", "HMCState", "no state of this kernel on this model"),
+        compiles=True,
+    ),
+    Case(
         "bar with a function",
         lambda: MCMC(NUTS(normal), num_warmup=1, num_samples=1, num_chains=2, chain_method=jax.vmap, progress_bar=True),
         UserWarning,
@@ -468,14 +504,14 @@ STARTS = [
         "initialize_model: data outside the support",
         lambda: initialize_model(KEY, observed(lambda mu: dist.LogNormal(mu, 1.0)), model_args=(-1.0,)),
         UserWarning,
-        ("Out-of-support", "site 'y'"),
+        ("Out-of-support", "LogNormal", "found -1.0", "site 'y'"),
         compiles=True,
     ),
     Case(
         "initialize_model: nan",
         lambda: initialize_model(KEY, regression, model_args=(NAN,)),
         UserWarning,
-        ("Out-of-support", "site 'y'"),
+        ("Site y", "Out-of-support"),
         compiles=True,
     ),
     Case(
@@ -591,6 +627,13 @@ AFTER = [
         lambda: constrain_fn(normal, (), {}, {"x": 0.0}, batch_ndims=-1),
         ValueError,
         ("constrain_fn", "batch_ndims", "-1"),
+    ),
+    Case(
+        "constrain_fn: shape",
+        lambda: constrain_fn(two_sites, (), {}, {"a": 0.0, "b": np.zeros(3)}),
+        ValueError,
+        ("site 'b'", "(3,)", "expected (2,)", "batch_ndims"),
+        compiles=True,
     ),
     Case(
         "unconstrain_fn: outside the support",
