@@ -16,7 +16,7 @@ from jax.extend.random import threefry_2x32
 
 from ppl._typing import Array, Key
 
-__all__ = ["Draws", "draw", "fold_in", "typed", "words"]
+__all__ = ["Draws", "draw", "fold_in", "fold_in_host", "typed", "words"]
 
 FOLD, DRAW = 0x666F6C, 0x647277  # keep apart what is derived from a key in different ways
 
@@ -43,6 +43,21 @@ def _generate(key: Array, tag: int, first: Array | int, blocks: int) -> Array:
 def fold_in(key: Array, number: Array | int) -> Array:
     """A key for each number."""
     return _generate(key, FOLD, number, 1)
+
+
+def fold_in_host(key: np.ndarray, number: int) -> np.ndarray:
+    """`fold_in` in NumPy, for which nothing is compiled."""
+    rotations = ((13, 15, 26, 6), (17, 29, 16, 24))
+    k0, k1 = np.uint32(key[0]), np.uint32(key[1])
+    schedule = (k0, k1, k0 ^ k1 ^ np.uint32(0x1BD11BDA))
+    x, y = np.array([FOLD], np.uint32) + k0, np.array([number], np.uint32) + k1
+    for i in range(5):
+        for distance in rotations[i % 2]:
+            x = x + y
+            y = x ^ ((y << np.uint32(distance)) | (y >> np.uint32(32 - distance)))
+        x = x + schedule[(i + 1) % 3]
+        y = y + schedule[(i + 2) % 3] + np.array([i + 1], np.uint32)
+    return np.concatenate([x, y])
 
 
 class Draws(NamedTuple):

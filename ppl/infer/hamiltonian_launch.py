@@ -10,7 +10,7 @@ from ppl import _random as random
 from ppl._typing import Array, Key, PyTree
 from ppl.infer.facade import Binding, TargetKernel
 from ppl.infer.hamiltonian import STATISTICS, Chain, HamiltonianProcess, HMCState, Inputs, StartPoint, statistics_of
-from ppl.infer.launch import is_traced, key_of_chain, words_of_chain
+from ppl.infer.launch import is_traced, words_of_chain
 from ppl.infer.run.programs import Programs
 from ppl.infer.target.diagnose import explain
 
@@ -82,21 +82,30 @@ class HamiltonianLaunch:
         return carries
 
     def public(self, carry: Chain) -> HMCState:
-        """The public state."""
-        return self.process.public_state(carry) if is_traced(carry) else self.process.public_state_host(carry)
+        """The public state; outside a trace of NumPy arrays, for which nothing is compiled."""
+        if is_traced(carry):
+            return self.process.public_state(carry)
+        return self.process.public_state_host(jax.tree.map(np.asarray, carry))
 
     def carry_of(self, state: HMCState) -> Chain:
         """The carry of a public state; the count of iterations starts anew."""
         layout = self.binding.target.layout
         batch = np.shape(state.i)
-        carry = self.process.carry_of(state, layout.ravel if is_traced(state) else lambda z: layout.ravel_host(z, batch))
         count: Any = np.zeros(batch, np.int32)
         mean: Any = np.zeros(batch, layout.dtype)
-        return carry._replace(rng_key=random.words(jnp.asarray(carry.rng_key)), i=count, mean_accept_prob=mean)
+        state = state._replace(rng_key=random.words(jnp.asarray(state.rng_key)), i=count, mean_accept_prob=mean)
+        if is_traced(state):
+            return self.process.carry_of(state, layout.ravel)
+        host = jax.tree.map(np.asarray, state)
+        return self.process.carry_of(host, lambda z: layout.ravel_host(z, batch))
 
     def with_key(self, carry: Chain, keys: Key, chain: int) -> Chain:
         """A carry with the key of a chain."""
-        return carry._replace(rng_key=random.words(key_of_chain(keys, chain)))
+        if is_traced(keys):
+            return carry._replace(rng_key=words_of_chain(keys, jnp.int32(chain)))
+        words: Any = np.asarray(random.words(keys))
+        own = words[chain] if words.ndim == 2 else (random.fold_in_host(words, chain) if chain else words)
+        return carry._replace(rng_key=own)
 
     def finish(self, row: Array, inputs: Inputs) -> PyTree:
         """Constrained values and deterministic sites of a position."""

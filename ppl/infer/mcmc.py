@@ -371,7 +371,8 @@ class MCMC:
         if count == 0:
             return {}, {}
         kept = [name for name in stores[0].fields() if name != own or any(f.split(".")[0] == own for f in extra_fields)]
-        rows = {name: jax.tree.map(partial(_stack_rows, count), *(store.field(name) for store in stores)) for name in kept}
+        read = [[store.field(name) if name == own else store.take(name) for store in stores] for name in kept]
+        rows = {name: jax.tree.map(partial(_stack_rows, count), *parts) for name, parts in zip(kept, read)}
         first = stores[0].first(own)
         row = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), first)
         name = self._finish_name()
@@ -419,7 +420,7 @@ class MCMC:
         """The state after the last iteration, with a leading chain axis for several chains; None before a run."""
         if self._last_state is None and self._launch is not None and self._carries:
             carry = self._carries[0] if len(self._carries) == 1 else stack_carries(self._carries)
-            self._last_state = jax.tree.map(jnp.asarray, self._launch.public(carry))
+            self._last_state = jax.device_put(self._launch.public(carry))
         return self._last_state
 
     def print_summary(self, prob: float = 0.9, exclude_deterministic: bool = True) -> None:

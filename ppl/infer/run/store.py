@@ -29,6 +29,10 @@ class Store:
         """All rows of a field."""
         return jax.tree.map(lambda *parts: np.concatenate(parts), *(chunk[name] for chunk in self._chunks))
 
+    def take(self, name: str) -> Any:
+        """All rows of a field, which the store gives up."""
+        return jax.tree.map(lambda *parts: np.concatenate(parts), *self.drain(name))
+
     def first(self, name: str) -> Any:
         """The first chunk of a field."""
         return self._chunks[0][name]
