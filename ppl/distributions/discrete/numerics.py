@@ -152,7 +152,7 @@ def _tiny(x: Array) -> float:
 
 
 def _scaled_log_ratio_rule(y: Array, d: Array, x: Array) -> tuple[Any, ...]:
-    safe = lax.max(x, _tiny(d))
+    safe = lax.max(x, x.dtype.type(_tiny(d)))
     return lambda: _log_ratio(y, d, x) - d / safe, lambda: y / safe, None
 
 
@@ -192,14 +192,14 @@ def _binomial_parts(k: Array, j: Array, logits: Array) -> tuple[Array, ...]:
 def _binomial_excess(k: Array, j: Array, logits: Array) -> Array:
     _, m, q, delta = _binomial_parts(k, j, logits)
     # beyond, log(1 + q (exp(delta) - 1)) is a straight line
-    bent = lax.min(delta, _STRAIGHT)
+    bent = lax.min(delta, delta.dtype.type(_STRAIGHT))
     return m * delta - (k + j) * (lax.log1p(q * _expm1(bent)) + (delta - bent))
 
 
 def _binomial_score(k: Array, j: Array, logits: Array) -> Array:
     """`k - n sigmoid(logits)`."""
     sign, m, q, delta = _binomial_parts(k, j, logits)
-    growth = _expm1(lax.min(delta, _STRAIGHT))
+    growth = _expm1(lax.min(delta, delta.dtype.type(_STRAIGHT)))
     return sign * (m - (k + j) * (q * (1.0 + growth) / (1.0 + q * growth)))
 
 
@@ -233,11 +233,11 @@ def polya_log_norm(n: Array, s: Array) -> Array:
 
 
 def _log_odds_kernel(a: Array, n: Array, logits: Array) -> Array:
-    return (a * logits - n * lax.max(logits, 0.0)) - n * lax.log1p(lax.exp(-lax.abs(logits)))
+    return (a * logits - n * lax.max(logits, logits.dtype.type(0))) - n * lax.log1p(lax.exp(-lax.abs(logits)))
 
 
 def _softplus(x: Array) -> Array:
-    return lax.max(x, 0.0) + lax.log1p(lax.exp(-lax.abs(x)))
+    return lax.max(x, x.dtype.type(0)) + lax.log1p(lax.exp(-lax.abs(x)))
 
 
 log_odds_kernel = _with_derivative(
