@@ -11,7 +11,7 @@ from jax import random
 from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions import constraints
 from ppl.distributions.constraints import Constraint
-from ppl.distributions.continuous.numerics import filled, with_value, within
+from ppl.distributions.continuous.numerics import as_value, filled, with_value, within
 from ppl.distributions.continuous.positive import Gamma
 from ppl.distributions.continuous.real import Cauchy, Normal, SymmetricLocationScale
 from ppl.distributions.distribution import Distribution
@@ -23,10 +23,8 @@ from ppl.distributions.special import (
     log_gammainc_pair,
     normal_interval_moments,
 )
-from ppl.distributions.special.elementary import is_number, log1mexp, operands
+from ppl.distributions.special.elementary import LOG_2, is_number, log1mexp, operands
 from ppl.distributions.util import float_dtype, is_concrete, promote_shapes, validate_sample
-
-LOG_2 = float(np.log(2.0))
 
 
 class _Truncated(Distribution):
@@ -57,7 +55,7 @@ class _Truncated(Distribution):
 
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
-        (value,) = with_value(value)
+        value = as_value(value, self._dtype)
         inside = self._inside(value)
         density, log_mass = promote_shapes(self.base_dist.log_prob(value), self._log_mass())
         return within(inside, density - log_mass)
@@ -86,14 +84,13 @@ def _stack(*zs: Array) -> Array:
 
 
 def _log_interval_mass(base: SymmetricLocationScale, a: Array, b: Array) -> Array:
-    """`log P(a < Z < b)`: the sum of two central masses, or a difference of tails on the side where both are small."""
+    """`log P(a < Z < b)`: a difference of tails on the side where both are small, or a sum of two central masses near 0."""
     a, b = jnp.broadcast_arrays(*promote_shapes(a, b))
-    positive, straddle = a >= 0, (a < 0) & (b > 0)
-    near, far = base.standard_log_cdf(_stack(jnp.where(positive, -a, b), jnp.where(positive, -b, a)))
-    tail = near + log1mexp(jnp.where(straddle, -1.0, far - near))
-    halves = base.standard_central_mass(_stack(jnp.where(straddle, -a, 1.0), jnp.where(straddle, b, 1.0)))
-    central = jnp.log(halves[0] + halves[1])
-    return jnp.where(straddle, central, tail)
+    positive, central = a >= 0, (a < 0) & (b > 0) & (b - a < 1.0)
+    larger, smaller = base.standard_log_cdf(_stack(jnp.where(positive, -a, b), jnp.where(positive, -b, a)))
+    difference = larger + log1mexp(jnp.where(central, -1.0, smaller - larger))
+    halves = base.standard_central_mass(_stack(jnp.where(central, -a, 0.5), jnp.where(central, b, 0.5)))
+    return jnp.where(central, jnp.log(halves[0] + halves[1]), difference)
 
 
 @singledispatch
@@ -401,7 +398,7 @@ class _GammaTruncated(_Truncated):
         return (value >= low) & (value <= high)
 
     def cdf(self, value: ArrayLike) -> Array:
-        a, low, high, x = self._standard(*with_value(value))
+        a, low, high, x = self._standard(as_value(value, self._dtype))
         x = jnp.clip(x, low, high)
         below, log_mass = gamma_interval_log_mass(_stack(a, a), _stack(low, low), _stack(x, high))
         return jnp.minimum(jnp.exp(below - log_mass), 1.0)

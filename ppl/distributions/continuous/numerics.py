@@ -10,17 +10,17 @@ from jax import lax
 from ppl._typing import Array, ArrayLike
 from ppl.distributions.special import stirling_remainder
 from ppl.distributions.special.elementary import as_float, is_number
-from ppl.distributions.util import is_concrete, promote_shapes
+from ppl.distributions.util import float_dtype, is_concrete, promote_shapes
 
 
-def as_value(value: ArrayLike) -> Array:
-    """`value` as a floating point array."""
-    return jnp.asarray(value, float) if is_number(value) else as_float(value)
+def as_value(value: ArrayLike, dtype: Any) -> Array:
+    """`value` as a floating point array, of that dtype if it is a Python number."""
+    return jnp.asarray(value, dtype) if is_number(value) else as_float(value)
 
 
-def with_value(value: ArrayLike, *parameters: ArrayLike) -> list[Any]:
+def with_value(value: ArrayLike, *parameters: Any) -> list[Any]:
     """`value` as a floating point array, and `parameters`, brought to equal rank (scalars excepted)."""
-    return promote_shapes(as_value(value), *parameters)
+    return promote_shapes(as_value(value, float_dtype(*parameters)), *parameters)
 
 
 def within(inside: Array, log_density: Array) -> Array:

@@ -11,15 +11,22 @@ from jax.scipy.special import exp1
 from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions import constraints
 from ppl.distributions.constraints import Constraint
-from ppl.distributions.continuous.numerics import at_least_tiny, digamma_rest, divided, filled, times_log, with_value, within
+from ppl.distributions.continuous.numerics import (
+    as_value,
+    at_least_tiny,
+    digamma_rest,
+    divided,
+    filled,
+    times_log,
+    with_value,
+    within,
+)
 from ppl.distributions.continuous.real import Normal
 from ppl.distributions.distribution import Distribution, TransformedDistribution
 from ppl.distributions.special import gamma_log_quantile, gammainc, gammaincinv, log_gamma_peak, log_gammainc_pair
-from ppl.distributions.special.elementary import HALF_LOG_2PI, log, operands
+from ppl.distributions.special.elementary import HALF_LOG_2PI, LOG_2, log, operands, times
 from ppl.distributions.transforms import AffineTransform, ExpTransform, PowerTransform
 from ppl.distributions.util import promote_shapes, validate_sample
-
-LOG_2 = math.log(2.0)
 
 
 class HalfNormal(Distribution):
@@ -51,7 +58,7 @@ class HalfNormal(Distribution):
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
         value, scale = with_value(value, self.scale)
-        density = lax.mul(lax.square(divided(value, scale)), -0.5) - (log(scale) + (HALF_LOG_2PI - LOG_2))
+        density = times(lax.square(divided(value, scale)), -0.5) - (log(scale) + (HALF_LOG_2PI - LOG_2))
         return within(value >= 0, density)
 
     def cdf(self, value: ArrayLike) -> Array:
@@ -154,11 +161,11 @@ class LogNormal(TransformedDistribution):
         value, loc, scale = with_value(value, self.loc, self.scale)
         inside = value > 0
         log_value = lax.log(jnp.where(inside, value, 1.0))
-        density = lax.mul(lax.square((log_value - loc) / scale), -0.5) - log_value - (log(scale) + HALF_LOG_2PI)
+        density = times(lax.square((log_value - loc) / scale), -0.5) - log_value - (log(scale) + HALF_LOG_2PI)
         return within(inside, density)
 
     def cdf(self, value: ArrayLike) -> Array:
-        (value,) = with_value(value)
+        value = as_value(value, self._dtype)
         inside = value > 0
         (inside, out) = promote_shapes(inside, self.base_dist.cdf(jnp.log(jnp.where(inside, value, 1.0))))
         return jnp.where(inside, out, 0.0)

@@ -21,10 +21,9 @@ from ppl.distributions.special import (
     student_t_log_cdf_inverse,
     student_t_log_norm,
 )
-from ppl.distributions.special.elementary import HALF_LOG_2PI, log, log1p, operands
+from ppl.distributions.special.elementary import HALF_LOG_2PI, LOG_2, log, log1p, operands, plus, times
 from ppl.distributions.util import promote_shapes, softplus, validate_sample
 
-LOG_2 = math.log(2.0)
 SQRT_HALF = math.sqrt(0.5)
 
 
@@ -93,13 +92,12 @@ class LocationScale(Distribution):
         return self.standard_cdf(self.standardize(value))
 
     def icdf(self, q: ArrayLike) -> Array:
-        (q,) = with_value(q)
-        return self.unstandardize(self.standard_quantile(q))
+        return self.unstandardize(self.standard_quantile(as_value(q, self._dtype)))
 
     @property
     def mean(self) -> Array:
         standard = self.standard_mean()
-        return filled(self.unstandardize(as_value(standard)), self.batch_shape, self._dtype)
+        return filled(self.unstandardize(as_value(standard, self._dtype)), self.batch_shape, self._dtype)
 
     @property
     def variance(self) -> Array:
@@ -127,7 +125,7 @@ class SymmetricLocationScale(LocationScale):
         raise self._missing("icdf")
 
     def standard_central_mass(self, z: Array) -> Array:
-        """`P(0 < Z < z)` for `z >= 0`."""
+        """`P(0 < Z < z)` for `0 <= z <= 1`."""
         raise self._missing("cdf")
 
     def log_cdf(self, value: ArrayLike) -> Array:
@@ -169,7 +167,7 @@ class Normal(SymmetricLocationScale):
         return random.normal(key, shape, self._dtype)
 
     def standard_log_density(self, z: Array) -> Array:
-        return lax.sub(lax.mul(lax.square(z), -0.5), HALF_LOG_2PI)
+        return plus(times(lax.square(z), -0.5), -HALF_LOG_2PI)
 
     def standard_log_cdf(self, z: Array) -> Array:
         return log_ndtr(z)
@@ -235,16 +233,12 @@ class StudentT(SymmetricLocationScale):
         return student_t_log_cdf_inverse(*operands(self.df, log_p))
 
     def standard_central_mass(self, z: Array) -> Array:
-        # near 0 as the integral of the density by Gauss and Legendre's rule, else as the complement of the tail
-        df, z = operands(self.df, z)
-        short = z < 0.5
-        near = jnp.where(short, z, 0.25)[..., None]
-        nodes, weights = (a.astype(z.dtype) for a in np.polynomial.legendre.leggauss(12))
-        x = near * (0.5 + 0.5 * nodes.reshape((1,) * z.ndim + (-1,)))
-        df_ = df[..., None]
-        density = jnp.exp(student_t_log_norm(df_) - (0.5 * df_ + 0.5) * jnp.log1p(x * x / df_))
-        integral = 0.5 * near[..., 0] * (density @ weights)
-        return jnp.where(short, integral, 0.5 - jnp.exp(student_t_log_cdf(df, jnp.where(short, -0.5, -z))))
+        # the integral of the density by Gauss and Legendre's rule
+        df, z = (x[..., None] for x in operands(self.df, z))
+        nodes, weights = (a.astype(z.dtype) for a in np.polynomial.legendre.leggauss(20))
+        x = z * (0.5 + 0.5 * nodes.reshape((1,) * (z.ndim - 1) + (-1,)))
+        density = jnp.exp(student_t_log_norm(df) - (0.5 * df + 0.5) * jnp.log1p(x * x / df))
+        return 0.5 * z[..., 0] * (density @ weights)
 
     @property
     def mean(self) -> Array:
@@ -257,7 +251,7 @@ class StudentT(SymmetricLocationScale):
         return jnp.where(finite, df / (df - 2.0), np.inf)
 
     def standard_entropy(self) -> ArrayLike:
-        half = 0.5 * as_value(self.df)
+        half = as_value(0.5 * self.df, self._dtype)
         slope = jax.jvp(log_gamma_half_step, (half,), (jnp.ones_like(half),))[1]
         mean_log = slope + 0.5 / half  # E log(1 + Z^2 / df) = digamma((df + 1)/2) - digamma(df/2)
         return (half + 0.5) * mean_log - student_t_log_norm(2.0 * half)
@@ -325,7 +319,7 @@ class Laplace(SymmetricLocationScale):
         return random.laplace(key, shape, self._dtype)
 
     def standard_log_density(self, z: Array) -> Array:
-        return lax.sub(lax.neg(lax.abs(z)), LOG_2)
+        return plus(lax.neg(lax.abs(z)), -LOG_2)
 
     def standard_log_cdf(self, z: Array) -> Array:
         return jnp.where(z < 0, z - LOG_2, jnp.log1p(-0.5 * jnp.exp(-jnp.abs(z))))

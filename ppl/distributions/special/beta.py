@@ -12,12 +12,10 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
 from ppl._typing import Array, ArrayLike
-from ppl.distributions.special.elementary import HALF_LOG_2PI, log1mexp, operands
+from ppl.distributions.special.elementary import HALF_LOG_2PI, LOG_2, log1mexp, operands
 from ppl.distributions.special.gamma import MAX_NEWTON, log_beta, log_gamma_half_step, stirling_remainder
 from ppl.distributions.special.iteration import State, iterate
 from ppl.distributions.special.normal import log_ndtr, log_ndtr_inverse
-
-LOG_2 = float(np.log(2.0))
 
 
 def _log_beta_kernel(a: Array, b: Array, x: Array, y: Array) -> Array:
@@ -234,11 +232,12 @@ def student_t_log_cdf_inverse(df: Array, log_p: Array) -> Array:
     log_two_sided = jnp.minimum(log_p + LOG_2, -float(jnp.finfo(df.dtype).tiny))
     logit = beta_logit_quantile(0.5 * df, jnp.full_like(df, 0.5), log_two_sided, log1mexp(log_two_sided))
     t = -jnp.sqrt(df) * jnp.exp(-0.5 * logit)
-    for _ in range(2):
-        # the logit carries few digits of t where df is large
+
+    def newton(_: int, t: Array) -> Array:
         log_cdf = _student_t_log_cdf(df, t)
-        t = jnp.minimum(t + (log_p - log_cdf) * jnp.exp(log_cdf - _student_t_log_density(df, t)), 0.0)
-    return t
+        return jnp.minimum(t + (log_p - log_cdf) * jnp.exp(log_cdf - _student_t_log_density(df, t)), 0.0)
+
+    return lax.fori_loop(0, 2, newton, t)  # the logit carries few digits of t where df is large
 
 
 def _student_t_log_cdf_inverse_jvp(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[Array, Array]:

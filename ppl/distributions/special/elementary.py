@@ -14,6 +14,7 @@ from jax import lax
 from ppl._typing import Array, ArrayLike
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+LOG_2 = math.log(2.0)
 
 
 def is_number(x: Any) -> bool:
@@ -71,7 +72,7 @@ def exp(x: ArrayLike) -> Any:
     if _is_numpy(x):
         with np.errstate(all="ignore"):
             return np.exp(x)
-    return lax.exp(jnp.asarray(x, float) if is_number(x) else as_float(x))
+    return lax.exp(jnp.asarray(float(x)) if is_number(x) else as_float(x))
 
 
 def lgamma(x: ArrayLike) -> Any:
@@ -80,12 +81,22 @@ def lgamma(x: ArrayLike) -> Any:
         return math.lgamma(x)
     if _is_numpy(x) and np.size(x) <= 64 and np.all(x > 0):
         return np.vectorize(math.lgamma, otypes=[np.float64])(x).astype(x.dtype)
-    return lax.lgamma(jnp.asarray(x, float) if is_number(x) else as_float(x))
+    return lax.lgamma(jnp.asarray(float(x)) if is_number(x) else as_float(x))
+
+
+def times(x: Array, c: float) -> Array:
+    """`c x` in the dtype of `x`, at the cost of one primitive operation."""
+    return lax.mul(x, x.dtype.type(c))
+
+
+def plus(x: Array, c: float) -> Array:
+    """`x + c` in the dtype of `x`, at the cost of one primitive operation."""
+    return lax.add(x, x.dtype.type(c))
 
 
 def log1mexp(x: Array) -> Array:
     """`log(1 - exp(x))` for an array `x < 0`, accurate for small and large `-x` (Maechler 2012); -inf at 0 with gradient 0."""
-    near, zero = x > -np.log(2.0), x >= 0
+    near, zero = x > -LOG_2, x >= 0
     small = lax.log(-lax.expm1(jnp.where(near & ~zero, x, -1.0)))
     return jnp.where(near, jnp.where(zero, -np.inf, small), lax.log1p(-lax.exp(jnp.where(near, -1.0, x))))
 

@@ -14,7 +14,18 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
 from ppl._typing import Array, ArrayLike
-from ppl.distributions.special.elementary import HALF_LOG_2PI, as_float, is_number, log, log1mexp, log1p, operands
+from ppl.distributions.special.elementary import (
+    HALF_LOG_2PI,
+    LOG_2,
+    as_float,
+    is_number,
+    log,
+    log1mexp,
+    log1p,
+    operands,
+    plus,
+    times,
+)
 from ppl.distributions.special.iteration import State, iterate
 from ppl.distributions.special.normal import log_ndtr_inverse
 
@@ -29,16 +40,16 @@ def stirling_remainder(x: ArrayLike) -> Any:
             return math.lgamma(x) - ((x - 0.5) * math.log(x) - x + HALF_LOG_2PI)
         return math.fsum(c * x ** -(2 * k + 1) for k, c in enumerate(STIRLING)) if x > 0 else math.nan
     x = as_float(x)
-    terms, start = (8, 8.0) if x.dtype == np.float64 else (4, 4.0)
-    large = x > start
-    small_x, large_x = jnp.where(large, 1.0, x), jnp.where(large, x, start)
-    direct = lax.lgamma(small_x) - ((small_x - 0.5) * lax.log(small_x) - small_x + HALF_LOG_2PI)
-    u = 1.0 / large_x
-    w = u * u
-    series: Any = STIRLING[terms - 1]
-    for c in reversed(STIRLING[: terms - 1]):
-        series = series * w + c
-    return jnp.where(large, series * u, direct)
+    # no natural parameter lies at the seam, where min and max would share the derivative
+    terms, seam = (7, 10.03125) if x.dtype == np.float64 else (3, 5.03125)
+    small, large = lax.min(x, x.dtype.type(seam)), lax.max(x, x.dtype.type(seam))
+    direct = (lax.lgamma(small) + small) - (plus(small, -0.5) * lax.log(small) + HALF_LOG_2PI)
+    u = lax.integer_pow(large, -1)
+    w = lax.square(u)
+    series = times(w, STIRLING[terms - 1])
+    for c in STIRLING[terms - 2 : 0 : -1]:
+        series = lax.mul(plus(series, c), w)
+    return lax.select(lax.gt(x, x.dtype.type(seam)), lax.mul(plus(series, STIRLING[0]), u), direct)
 
 
 def log_gamma_peak(a: ArrayLike) -> Any:
@@ -147,7 +158,7 @@ def _gamma_quantile(a: Array, log_p: Array, log_q: Array) -> Array:
     target = jnp.where(lower, log_p, log_q)
     # P(a, x) <= x^a / Gamma(a + 1), so this bounds log x from below; Wilson & Hilferty (1931) is close unless `a` is small
     bound = (log_p - log_gamma_peak(a) + jnp.log(a)) / a + (jnp.log(a) - 1.0)
-    z = log_ndtr_inverse(jnp.minimum(target, -np.log(2.0)))
+    z = log_ndtr_inverse(jnp.minimum(target, -LOG_2))
     root = 1.0 - 1.0 / (9.0 * a) + jnp.where(lower, z, -z) / (3.0 * jnp.sqrt(a))
     start = jnp.where(root > 0.1, jnp.maximum(bound, jnp.log(a) + 3.0 * jnp.log(jnp.maximum(root, 0.1))), bound)
     tolerance = 4 * float(jnp.finfo(a.dtype).eps)

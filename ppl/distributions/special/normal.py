@@ -3,7 +3,7 @@
 Source: Abramowitz & Stegun 26.2.12 for the asymptotic series.
 """
 
-from typing import Any
+import math
 
 import jax
 import jax.numpy as jnp
@@ -11,31 +11,30 @@ import numpy as np
 from jax import lax
 
 from ppl._typing import Array
-from ppl.distributions.special.elementary import HALF_LOG_2PI
+from ppl.distributions.special.elementary import HALF_LOG_2PI, plus, times
 
-SQRT_HALF = np.sqrt(0.5)
+SQRT_HALF = math.sqrt(0.5)
 
 
 def _tail_series(x: Array) -> tuple[Array, Array, Array]:
-    """Whether `x` is far in the lower tail, `x` there (and a harmless value elsewhere), and `Phi(x) (-x) / phi(x)` there."""
+    """Whether `x` is far in the lower tail, `x` there (else the start of the tail), and `Phi(x) (-x) / phi(x)` there."""
     start, terms = (-20.0, 10) if x.dtype == np.float64 else (-10.0, 4)
-    far = x < start
-    x = jnp.where(far, x, start)
-    w = 1.0 / (x * x)
-    series: Any = 1.0
-    for k in range(terms, 0, -1):
-        series = 1.0 - (2 * k - 1) * w * series
-    return far, x, series
+    tail = lax.min(x, x.dtype.type(start))
+    w = lax.integer_pow(tail, -2)
+    series = plus(times(w, 1 - 2 * terms), 1.0)
+    for k in range(terms - 1, 0, -1):
+        series = plus(times(lax.mul(w, series), 1 - 2 * k), 1.0)
+    return lax.lt(x, x.dtype.type(start)), tail, series
 
 
 @jax.custom_jvp
 def log_ndtr(x: Array) -> Array:
     """`log Phi(x)` of the standard normal distribution function, for a floating point array `x`."""
     far, tail, series = _tail_series(x)
-    near = jnp.where(far, 0.0, x)
-    upper = 0.5 * lax.erfc(lax.abs(near) * SQRT_HALF)
-    core = jnp.where(near > 0, lax.log1p(-upper), lax.log(upper))
-    return jnp.where(far, -0.5 * tail * tail - HALF_LOG_2PI - lax.log(-tail) + jnp.log(series), core)
+    near = lax.max(x, x.dtype.type(-20.0 if x.dtype == np.float64 else -10.0))
+    upper = times(lax.erfc(times(lax.abs(near), SQRT_HALF)), 0.5)
+    core = lax.select(lax.gt(near, x.dtype.type(0)), lax.log1p(-upper), lax.log(upper))
+    return lax.select(far, lax.log(series / -tail) - (times(lax.square(tail), 0.5) + HALF_LOG_2PI), core)
 
 
 @log_ndtr.defjvp
@@ -47,8 +46,8 @@ def _log_ndtr_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array,
 def inverse_mills(x: Array) -> Array:
     """`phi(x) / Phi(x)`, the derivative of `log Phi(x)`."""
     far, tail, series = _tail_series(x)
-    near = jnp.where(far, 0.0, x)
-    return jnp.where(far, -tail / series, lax.exp(-0.5 * near * near - HALF_LOG_2PI - log_ndtr(near)))
+    near = lax.max(x, x.dtype.type(-20.0 if x.dtype == np.float64 else -10.0))
+    return lax.select(far, -tail / series, lax.exp(-(times(lax.square(near), 0.5) + HALF_LOG_2PI) - log_ndtr(near)))
 
 
 @jax.custom_jvp

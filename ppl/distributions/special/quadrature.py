@@ -4,8 +4,7 @@ The integrals start at the highest point of the density within the interval and 
 positive and the results are accurate however far in a tail the interval lies.
 """
 
-from typing import Any
-
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -40,7 +39,7 @@ def normal_interval_moments(a: Array, b: Array) -> tuple[Array, Array]:
     flip = a + b < 0
     a, b = jnp.where(flip, -b, a), jnp.where(flip, -a, b)
     depth = 2.0 * _depth(a)
-    start = jnp.maximum(a, -np.sqrt(depth))
+    start = jnp.maximum(a, -math.sqrt(depth))
     peak = jnp.maximum(start, 0.0)
     reach = lax.stop_gradient(depth / (peak + jnp.sqrt(peak * peak + depth)) + (peak - start))
     width = jnp.minimum(b - start, reach)
