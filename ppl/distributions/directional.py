@@ -28,7 +28,7 @@ class VonMises(Distribution):
     Example:
         >>> from ppl.distributions import VonMises
         >>> VonMises(0.0, 1e6).log_prob(0.0)
-        Array(5.9888167, dtype=float32, weak_type=True)
+        Array(5.98882, dtype=float32)
     """
 
     arg_constraints = {"loc": constraints.real, "concentration": constraints.positive}

@@ -151,7 +151,7 @@ class LeftTruncatedDistribution(_SymmetricTruncated):
     Example:
         >>> from ppl.distributions import LeftTruncatedDistribution, Normal
         >>> LeftTruncatedDistribution(Normal(), 30.0).mean
-        Array(30.033262, dtype=float32)
+        Array(30.0333, dtype=float32)
     """
 
     arg_constraints = {"low": constraints.real}
@@ -205,7 +205,7 @@ class RightTruncatedDistribution(_SymmetricTruncated):
     Example:
         >>> from ppl.distributions import Normal, RightTruncatedDistribution
         >>> RightTruncatedDistribution(Normal(), 0.0).cdf(0.0)
-        Array(1., dtype=float32, weak_type=True)
+        Array(1., dtype=float32)
     """
 
     arg_constraints = {"high": constraints.real}
@@ -260,7 +260,7 @@ class TwoSidedTruncatedDistribution(_SymmetricTruncated):
     Example:
         >>> from ppl.distributions import Normal, TwoSidedTruncatedDistribution
         >>> TwoSidedTruncatedDistribution(Normal(), 30.0, 31.0).mean
-        Array(30.033262, dtype=float32)
+        Array(30.0333, dtype=float32)
     """
 
     arg_constraints = {
@@ -337,8 +337,8 @@ def TruncatedDistribution(  # noqa: N802
 
     Example:
         >>> from ppl.distributions import StudentT, TruncatedDistribution
-        >>> TruncatedDistribution(StudentT(3.0), low=0.0).log_prob(-1.0)
-        Array(-inf, dtype=float32, weak_type=True)
+        >>> TruncatedDistribution(StudentT(3.0), low=0.0).log_prob(1.0)
+        Array(-0.88311, dtype=float32)
     """
     low, high = _bound(low, -np.inf), _bound(high, np.inf)
     if low is None:
@@ -478,7 +478,7 @@ class RightTruncatedGamma(_GammaTruncated):
     Example:
         >>> from ppl.distributions import Gamma, RightTruncatedGamma
         >>> RightTruncatedGamma(Gamma(2.0), 1e-6).cdf(5e-7)
-        Array(0.25000003, dtype=float32)
+        Array(0.25, dtype=float32)
     """
 
     arg_constraints = {"high": constraints.positive}
@@ -554,7 +554,7 @@ def TruncatedGamma(  # noqa: N802
     Example:
         >>> from ppl.distributions import TruncatedGamma
         >>> TruncatedGamma(2.0, 1.0, low=50.0).mean
-        Array(51.019608, dtype=float32)
+        Array(51.0196, dtype=float32)
     """
     base = Gamma(concentration, rate, validate_args=validate_args)
     low, high = _bound(low, -np.inf), _bound(high, np.inf)

@@ -27,8 +27,8 @@ class Uniform(Distribution):
 
     Example:
         >>> from ppl.distributions import Uniform
-        >>> Uniform(0.0, 2.0).log_prob(3.0)
-        Array(-inf, dtype=float32, weak_type=True)
+        >>> Uniform(0.0, 2.0).log_prob(0.5)
+        Array(-0.69315, dtype=float32)
     """
 
     arg_constraints = {
@@ -88,7 +88,7 @@ class LogUniform(TransformedDistribution):
     Example:
         >>> from ppl.distributions import LogUniform
         >>> LogUniform(1.0, 100.0).icdf(0.5)
-        Array(10., dtype=float32, weak_type=True)
+        Array(10., dtype=float32)
     """
 
     arg_constraints = {"low": constraints.positive, "high": constraints.positive}
@@ -253,7 +253,7 @@ class Kumaraswamy(Distribution):
     Example:
         >>> from ppl.distributions import Kumaraswamy
         >>> Kumaraswamy(2.0, 1.0).cdf(0.5)
-        Array(0.25, dtype=float32, weak_type=True)
+        Array(0.25, dtype=float32)
     """
 
     arg_constraints = {"concentration1": constraints.positive, "concentration0": constraints.positive}

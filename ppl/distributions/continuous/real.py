@@ -160,7 +160,7 @@ class Normal(SymmetricLocationScale):
     Example:
         >>> from ppl.distributions import Normal
         >>> Normal(0.0, [1.0, 2.0]).log_prob(0.5)
-        Array([-1.0439385, -1.6433357], dtype=float32)
+        Array([-1.04394, -1.64334], dtype=float32)
     """
 
     def standard_draw(self, key: Key, shape: Shape) -> Array:
@@ -205,7 +205,7 @@ class StudentT(SymmetricLocationScale):
     Example:
         >>> from ppl.distributions import StudentT
         >>> StudentT(1e6).log_prob(1.0)
-        Array(-1.4189388, dtype=float32, weak_type=True)
+        Array(-1.41894, dtype=float32)
     """
 
     arg_constraints = {"df": constraints.positive, "loc": constraints.real, "scale": constraints.positive}
@@ -267,7 +267,7 @@ class Cauchy(SymmetricLocationScale):
     Example:
         >>> from ppl.distributions import Cauchy
         >>> Cauchy().cdf(1.0)
-        Array(0.75, dtype=float32, weak_type=True)
+        Array(0.75, dtype=float32)
     """
 
     def standard_draw(self, key: Key, shape: Shape) -> Array:
@@ -351,7 +351,7 @@ class Logistic(SymmetricLocationScale):
     Example:
         >>> from ppl.distributions import Logistic
         >>> Logistic(1.0, 2.0).icdf(0.5)
-        Array(1., dtype=float32, weak_type=True)
+        Array(1., dtype=float32)
     """
 
     def standard_draw(self, key: Key, shape: Shape) -> Array:
@@ -390,7 +390,7 @@ class SoftLaplace(SymmetricLocationScale):
     Example:
         >>> from ppl.distributions import SoftLaplace
         >>> SoftLaplace(0.0, 1.0).log_prob(100.0)
-        Array(-100.451584, dtype=float32, weak_type=True)
+        Array(-100.452, dtype=float32)
     """
 
     def __init__(self, loc: ArrayLike, scale: ArrayLike, *, validate_args: bool | None = None) -> None:
@@ -438,7 +438,7 @@ class Gumbel(LocationScale):
     Example:
         >>> from ppl.distributions import Gumbel
         >>> Gumbel().mean
-        Array(0.5772157, dtype=float32)
+        Array(0.577216, dtype=float32)
     """
 
     def standard_draw(self, key: Key, shape: Shape) -> Array:
@@ -546,7 +546,7 @@ class AsymmetricLaplaceQuantile(_TwoSidedExponential):
     Example:
         >>> from ppl.distributions import AsymmetricLaplaceQuantile
         >>> AsymmetricLaplaceQuantile(3.0, 2.0, 0.25).cdf(3.0)
-        Array(0.25, dtype=float32, weak_type=True)
+        Array(0.25, dtype=float32)
     """
 
     arg_constraints = {"loc": constraints.real, "scale": constraints.positive, "quantile": constraints.open_interval(0.0, 1.0)}
