@@ -44,7 +44,7 @@ def main() -> None:
     args = options.parse_args()
     model = centred if args.centred else non_centred
 
-    mcmc = run(args, NUTS(model), ERROR, EFFECT)
+    mcmc = run(args, NUTS(model, target_accept_prob=0.9), ERROR, EFFECT)
     mcmc.print_summary(exclude_deterministic=False)
 
     draws = mcmc.get_samples()
