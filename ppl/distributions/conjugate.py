@@ -17,8 +17,8 @@ from ppl.distributions.discrete.compound import (
     negative_binomial_probs_log_prob,
 )
 from ppl.distributions.discrete.hurdle import HurdleProbs
-from ppl.distributions.discrete.multinomial import Counts
-from ppl.distributions.discrete.numerics import aligned, polya_log_norm, polya_log_terms, select, to_float
+from ppl.distributions.discrete.multinomial import Counts, dirichlet_multinomial_log_prob
+from ppl.distributions.discrete.numerics import aligned, select, to_float
 from ppl.distributions.discrete.parameters import _to_probs_bernoulli
 from ppl.distributions.discrete.sampling import poisson
 from ppl.distributions.discrete.shared import common_integer, filled, support_values
@@ -203,10 +203,7 @@ class DirichletMultinomial(Counts):
 
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
-        inside, x, n, a = self._aligned(value, self.concentration)
-        s = jnp.sum(a, axis=-1, keepdims=True)
-        terms = polya_log_terms(x, a, n, s) - polya_log_norm(n, s) / x.shape[-1]
-        return select(inside, lax.reduce_sum(terms, (terms.ndim - 1,)), -np.inf)
+        return dirichlet_multinomial_log_prob(*self._aligned(value, self.concentration))
 
     def _probs(self) -> tuple[Array, Array]:
         a = jnp.asarray(to_float(self.concentration, self._dtype))

@@ -186,6 +186,7 @@ COUNTS = [
         nbinom2,
         invalid={"mean": -1.0, "concentration": 0.0},
         outside=(-1,),
+        without=SAME_SAMPLER,
     ),
     Case(
         "BetaNegativeBinomial",
@@ -243,11 +244,9 @@ CATEGORIES = [
 GATED = [
     Case(
         "ZeroInflatedProbs",
-        over(dist.BetaBinomial, dist.ZeroInflatedProbs, "gate"),
-        {"gate": 0.3, "concentration1": 2.5, "concentration0": 0.8},
-        lambda gate, concentration1, concentration0: inflated(stats.betabinom(9, concentration1, concentration0), gate),
-        {"total_count": 9},
-        outside=(-1, 10),
+        over(dist.BernoulliProbs, dist.ZeroInflatedProbs, "gate"),
+        {"gate": 0.3, "probs": 0.6},
+        lambda gate, probs: Finite([gate + (1 - gate) * (1 - probs), (1 - gate) * probs]),
     ),
     Case(
         "ZeroInflatedLogits",
@@ -275,11 +274,9 @@ GATED = [
     ),
     Case(
         "HurdleProbs",
-        over(dist.BinomialProbs, dist.HurdleProbs, "gate"),
+        over(dist.GeometricProbs, dist.HurdleProbs, "gate"),
         {"gate": 0.3, "probs": 0.2},
-        lambda gate, probs: hurdle(stats.binom(7, probs), gate),
-        {"total_count": 7},
-        outside=(-1, 8),
+        lambda gate, probs: hurdle(stats.geom(probs, loc=-1), gate),
     ),
     Case(
         "HurdleLogits",

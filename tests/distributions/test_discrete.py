@@ -71,7 +71,8 @@ def single(case: Case) -> dict[str, np.ndarray]:
 
     key = random.key(zlib.crc32(case.name.encode()))
     outside = jnp.asarray(np.array(case.outside, np.int32))
-    return run(d, key, jnp.asarray(k), outside)
+    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        return run(d, key, jnp.asarray(k), outside)
 
 
 @functools.cache
@@ -96,7 +97,7 @@ def exact(case: Case) -> dict[str, Any]:
         (out["sum"], out["log_prob"]), out["slopes"] = jax.value_and_grad(density, has_aux=True)(params)
         return out
 
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
         params = {name: np.asarray(p, np.float64) for name, p in case.params.items()}
         out = run(params)
         differences = {}
@@ -395,13 +396,12 @@ def test_total_counts_may_differ() -> None:
 
     @jax.jit
     def run(key: Any) -> Any:
-        x, z = d.sample(key, (50,)), m.sample(key, (50,))
-        return x, z, d.log_prob(x), b.log_prob(x), m.log_prob(z)
+        x = d.sample(key, (50,))
+        return x, d.log_prob(x), b.log_prob(x), m.log_prob(np.array([[1, 2], [0, 0], [12, 0]]))
 
-    x, z, *log_probs = run(random.key(0))
+    x, *log_probs = run(random.key(0))
     assert x.shape == (50, 3, 2)
     assert (x <= total).all()
-    assert (z.sum(-1) == total[:, 0]).all()
     assert all(np.isfinite(lp).all() for lp in log_probs)
     assert (np.asarray(log_probs[0])[:, 1] == 0).all()
     np.testing.assert_allclose(log_probs[0], stats.binom(total, np.asarray(jax.nn.sigmoid(d.logits))).logpmf(x), atol=1e-5)

@@ -1,5 +1,6 @@
 """One of a finite number of categories."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -72,7 +73,13 @@ def pick(table: Array, value: Any, fill: float) -> Array:
     if _is_enumeration(value, size, len(batch)):
         moved = lax.transpose(table, (len(batch), *range(len(batch))))
         return lax.reshape(moved, (size,) + (1,) * (np.ndim(value) - 1 - len(batch)) + batch)
-    value = as_category(value)
+    return _pick(table, as_category(value), fill)
+
+
+@partial(jax.jit, static_argnames="fill")
+def _pick(table: Array, value: Array, fill: float) -> Array:
+    size = table.shape[-1]
+    batch = table.shape[:-1]
     if size <= _MAX_UNROLLED:
         if value.ndim != len(batch):
             table, column = promote_shapes(table, value[..., None])
@@ -81,12 +88,11 @@ def pick(table: Array, value: Any, fill: float) -> Array:
         for i in range(size):
             out = select(value == i, table[..., i], out)
         return out
-    table = jnp.asarray(table)
     inside = (value >= 0) & (value < size)
     index = select(inside, value, 0)
     if not batch:
         return select(inside, table.at[index].get(mode="promise_in_bounds"), fill)
-    shape = np.broadcast_shapes(np.shape(value), batch)
+    shape = np.broadcast_shapes(value.shape, batch)
     index = jnp.broadcast_to(index, shape)[..., None]
     table = jnp.broadcast_to(table, (*shape, size))
     return select(inside, jnp.take_along_axis(table, index, -1, mode="promise_in_bounds")[..., 0], fill)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import numpy as np
 from jax import lax
 
@@ -9,7 +10,16 @@ from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions import constraints
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.discrete.categorical import check_log_weights, with_categories
-from ppl.distributions.discrete.numerics import aligned, log_count_constant, logsumexp, scaled_log_ratio, select, to_float
+from ppl.distributions.discrete.numerics import (
+    aligned,
+    log_count_constant,
+    logsumexp,
+    polya_log_norm,
+    polya_log_terms,
+    scaled_log_ratio,
+    select,
+    to_float,
+)
 from ppl.distributions.discrete.parameters import _to_logits_multinom, _to_probs_multinom
 from ppl.distributions.discrete.shared import filled
 from ppl.distributions.distribution.base import Distribution
@@ -74,17 +84,55 @@ class Counts(Distribution):
         return total[..., None] if np.ndim(total) else total
 
     def _aligned(self, value: ArrayLike, *args: Any) -> tuple[Any, ...]:
-        """`(inside, x, n, *args)`: whether the sum is right, the counts (0 if negative), `n` with a last axis, and `args`."""
-        x, n, *rest = aligned(self._dtype, value, self._total_column(), *args)
-        last = x.ndim - 1
-        inside = (lax.reduce_min(x, (last,)) >= 0) & (lax.reduce_sum(x, (last,)) == (n[..., 0] if np.ndim(n) else n))
-        return inside, select(x >= 0, x, 0.0), n, *rest
+        """The value, `total_count` with a last axis, and the arguments, as floating point arrays of one rank."""
+        return aligned(self._dtype, value, self._total_column(), *args)
 
 
-def log_arrangements(x: Array, n: Any) -> Array:
-    """`log [n! / prod x_i!] + sum x_i log(x_i / n)`, small for all counts; sum over the last axis, which `n` has with size 1."""
-    terms = lax.reduce_sum(log_count_constant(x), (x.ndim - 1,))
-    return terms - log_count_constant(n[..., 0] if np.ndim(n) else n)
+def split_counts(x: Array, n: Array) -> tuple[Array, Array]:
+    """Whether the counts are not negative and sum to `n`, which has a last axis of size 1 or none; the counts, 0 if negative."""
+    last = x.ndim - 1
+    inside = (lax.reduce_min(x, (last,)) >= 0) & (lax.reduce_sum(x, (last,)) == without_column(n))
+    return inside, select(x >= 0, x, 0.0)
+
+
+def without_column(n: Array) -> Array:
+    """`n` without its last axis, of size 1."""
+    return n[..., 0] if n.ndim else n
+
+
+def log_arrangements(x: Array, n: Array) -> Array:
+    """`log [n! / prod x_i!] + sum x_i log(x_i / n)`, small for all counts."""
+    return lax.reduce_sum(log_count_constant(x), (x.ndim - 1,)) - log_count_constant(without_column(n))
+
+
+@jax.jit
+def multinomial_probs_log_prob(x: Array, n: Array, probs: Array) -> Array:
+    """`log [n! prod probs_i^x_i / x_i!]`, -inf outside."""
+    inside, x = split_counts(x, n)
+    expected = n * probs
+    terms = scaled_log_ratio(x, expected - x, expected)
+    return lax.reduce_sum(terms, (terms.ndim - 1,)) + select(inside, log_arrangements(x, n), -np.inf)
+
+
+@jax.jit
+def multinomial_logits_log_prob(x: Array, n: Array, logits: Array) -> Array:
+    """`log [n! prod softmax(logits)_i^x_i / x_i!]`, -inf outside."""
+    inside, x = split_counts(x, n)
+    some = x > 0
+    fraction = select(some, x, 1.0) / select(n > 0, n, 1.0)
+    log_probs = logits - logsumexp(logits, keepdims=True)
+    terms = x * (select(some, log_probs, 0.0) - lax.log(fraction))
+    return lax.reduce_sum(terms, (terms.ndim - 1,)) + select(inside, log_arrangements(x, n), -np.inf)
+
+
+@jax.jit
+def dirichlet_multinomial_log_prob(x: Array, n: Array, concentration: Array) -> Array:
+    """`log [n! Gamma(s) / Gamma(n + s) prod_i Gamma(x_i + a_i) / (x_i! Gamma(a_i))]`, -inf outside."""
+    inside, x = split_counts(x, n)
+    axis = concentration.ndim - 1
+    s = lax.expand_dims(lax.reduce_sum(concentration, (axis,)), (axis,))
+    terms = polya_log_terms(x, concentration, n, s) - polya_log_norm(n, s) / x.shape[-1]
+    return select(inside, lax.reduce_sum(terms, (terms.ndim - 1,)), -np.inf)
 
 
 class MultinomialProbs(Counts):
@@ -130,10 +178,7 @@ class MultinomialProbs(Counts):
 
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
-        inside, x, n, probs = self._aligned(value, self.probs)
-        expected = n * probs
-        terms = scaled_log_ratio(x, expected - x, expected)
-        return select(inside, lax.reduce_sum(terms, (terms.ndim - 1,)) + log_arrangements(x, n), -np.inf)
+        return multinomial_probs_log_prob(*self._aligned(value, self.probs))
 
     @property
     def mean(self) -> Array:
@@ -194,12 +239,7 @@ class MultinomialLogits(Counts):
 
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
-        inside, x, n, logits = self._aligned(value, self.logits)
-        some = x > 0
-        fraction = select(some, x, 1.0) / select(n > 0, n, 1.0)
-        log_probs = logits - logsumexp(logits, keepdims=True)
-        terms = x * (select(some, log_probs, 0.0) - lax.log(fraction))
-        return select(inside, lax.reduce_sum(terms, (terms.ndim - 1,)) + log_arrangements(x, n), -np.inf)
+        return multinomial_logits_log_prob(*self._aligned(value, self.logits))
 
     @property
     def mean(self) -> Array:

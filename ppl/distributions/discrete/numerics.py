@@ -7,6 +7,7 @@ The longer functions are jitted, so that a model that uses them often traces the
 """
 
 from collections.abc import Callable
+from functools import partial, update_wrapper
 from typing import Any
 
 import jax
@@ -74,14 +75,14 @@ def _with_derivative(function: Callable[..., Array], rule: Callable[..., tuple[A
     def jvp(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
         out = wrapped(*primals)
         total: Any = None
-        for partial, tangent in zip(rule(*primals), tangents):
-            if partial is not None and not isinstance(tangent, SymbolicZero):
-                term = partial() * tangent
+        for slope, tangent in zip(rule(*primals), tangents):
+            if slope is not None and not isinstance(tangent, SymbolicZero):
+                term = slope() * tangent
                 total = term if total is None else total + term
         return out, lax.full_like(out, 0) if total is None else _full(total, out.shape, out.dtype)
 
     wrapped.defjvp(jvp, symbolic_zeros=True)
-    return wrapped
+    return update_wrapper(jax.jit(wrapped), function)
 
 
 # Stirling's formula -----------------------------------------------------------------------------------------------------
@@ -267,6 +268,7 @@ log_probs_kernel.__doc__ = "`a log p + b log(1 - p)`: `a` successes and `b` fail
 # sums of exponentials ---------------------------------------------------------------------------------------------------
 
 
+@partial(jax.jit, static_argnames=("axis", "keepdims"))
 def logsumexp(x: Array, axis: int = -1, keepdims: bool = False) -> Array:
     """`log sum exp(x)` along `axis`; all -inf gives -inf, and gradients stay finite then."""
     axis = axis % x.ndim

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax, random
@@ -78,23 +79,27 @@ class OrderedLogistic(CategoricalProbs):
 
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
-        dtype, size = self._dtype, self._size()
-        cutpoints = to_float(self.cutpoints, dtype)
-        x = as_category(value)
-        upper = pick(cutpoints, x, np.inf)
-        lower = pick(cutpoints, x - 1, -np.inf)
-        upper, lower, x, predictor = promote_shapes(upper, lower, x, to_float(self.predictor, dtype))
-        # s(a) - s(b) = s(a) s(-b) (1 - exp(b - a)), without cancellation; the ends drop out
-        out = -softplus(predictor - upper) - softplus(lower - predictor)
-        if size > 2:
-            gap = pick(log1mexp(cutpoints[..., :-1] - cutpoints[..., 1:]), x - 1, 0.0)
-            out, gap = promote_shapes(out, gap)
-            out = out + gap
-        inside, out = promote_shapes((x >= 0) & (x < size), out)
-        return select(inside, out, -np.inf)
+        dtype = self._dtype
+        return ordered_log_prob(as_category(value), to_float(self.predictor, dtype), to_float(self.cutpoints, dtype))
 
     def entropy(self) -> Array:
         raise NotImplementedError("OrderedLogistic.entropy is not implemented")
+
+
+@jax.jit
+def ordered_log_prob(x: Array, predictor: Array, cutpoints: Array) -> Array:
+    """`log [s(c_x - predictor) - s(c_(x-1) - predictor)]` with the logistic function `s`, the ends at infinity; -inf outside."""
+    size = cutpoints.shape[-1] + 1
+    upper, lower = pick(cutpoints, x, np.inf), pick(cutpoints, x - 1, -np.inf)
+    upper, lower, x, predictor = promote_shapes(upper, lower, x, predictor)
+    # s(a) - s(b) = s(a) s(-b) (1 - exp(b - a)), without cancellation; the ends drop out
+    out = -softplus(predictor - upper) - softplus(lower - predictor)
+    if size > 2:
+        gap = pick(log1mexp(cutpoints[..., :-1] - cutpoints[..., 1:]), x - 1, 0.0)
+        out, gap = promote_shapes(out, gap)
+        out = out + gap
+    inside, out = promote_shapes((x >= 0) & (x < size), out)
+    return select(inside, out, -np.inf)
 
 
 def _padded(x: Any, rank: int) -> Any:

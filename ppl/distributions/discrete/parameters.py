@@ -1,5 +1,6 @@
 """Probabilities and logits, each from the other."""
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -30,6 +31,7 @@ def _to_logits_multinom(probs: ArrayLike) -> Array:
     return safe_log(jnp.asarray(to_float(probs, float_dtype(probs))))
 
 
+@jax.jit
 def safe_log(x: Array) -> Array:
     """`log(x)` for `x >= 0`, with gradient 0 where it is -inf."""
     positive = x > 0
