@@ -104,7 +104,7 @@ class HamiltonianLaunch:
         if is_traced(keys):
             return carry._replace(rng_key=words_of_chain(keys, jnp.int32(chain)))
         words: Any = np.asarray(random.words(keys))
-        own = words[chain] if words.ndim == 2 else (random.fold_in_host(words, chain) if chain else words)
+        own: Any = words[chain] if words.ndim == 2 else (random.fold_in_host(words, chain) if chain else words)
         return carry._replace(rng_key=own)
 
     def finish(self, row: Array, inputs: Inputs) -> PyTree:

@@ -134,7 +134,7 @@ class Patched(NUTS):
 
 
 def no_subtree_checks(kinetic: Any, metric: Any, leaf: Any, checkpoints: Array) -> Array:
-    return leaf.index < 0
+    return leaf[0] < 0
 
 
 def ends_only(kinetic: Any, metric: Any, first: Any, last: Any, sums: Any) -> Array:

@@ -1,7 +1,7 @@
 """Targets whose draws and moments are known exactly, and what can be asked of a transition that starts from such draws.
 
-A transition leaves a target invariant if, started from exact draws, it ends in exact draws. `displacement` compares many starts with
-their ends: the differences of any statistic have mean zero, and the pairs are independent, so no effective sample sizes come in.
+A transition leaves a target invariant if, started from exact draws, it ends in exact draws. `displacement` compares many starts
+with their ends: the differences of any statistic have mean zero, and the pairs are independent, so no effective sample sizes come in.
 """
 
 from collections.abc import Callable
@@ -47,9 +47,7 @@ def multivariate_normal(mean: np.ndarray, covariance: np.ndarray) -> ExactTarget
         x = q - jnp.asarray(mean, q.dtype)
         return 0.5 * jnp.sum(x * (jnp.asarray(precision, q.dtype) @ x))
 
-    return ExactTarget(
-        "correlated", len(mean), potential, lambda rng, n: mean + rng.standard_normal((n, len(mean))) @ root.T
-    )
+    return ExactTarget("correlated", len(mean), potential, lambda rng, n: mean + rng.standard_normal((n, len(mean))) @ root.T)
 
 
 COVARIANCE = np.array([[1.0, 0.6, -0.1], [0.6, 2.0, 0.3], [-0.1, 0.3, 0.25]])
@@ -62,9 +60,7 @@ def _draw_curved(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 # exp(x) ~ Gamma(1.5): a light tail on one side, an exponential one on the other, and a bent ridge
-CURVED = ExactTarget(
-    "curved", 2, lambda q: jnp.exp(q[0]) - 1.5 * q[0] + 0.5 * (q[1] - 0.6 * q[0] ** 2) ** 2, _draw_curved
-)
+CURVED = ExactTarget("curved", 2, lambda q: jnp.exp(q[0]) - 1.5 * q[0] + 0.5 * (q[1] - 0.6 * q[0] ** 2) ** 2, _draw_curved)
 
 
 def _draw_funnel(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -72,9 +68,7 @@ def _draw_funnel(rng: np.random.Generator, n: int) -> np.ndarray:
     return np.concatenate([v[:, None], np.exp(0.5 * v)[:, None] * rng.standard_normal((n, 2))], 1)
 
 
-FUNNEL = ExactTarget(
-    "funnel", 3, lambda q: q[0] ** 2 / 4.5 + q[0] + 0.5 * jnp.exp(-q[0]) * (q[1] ** 2 + q[2] ** 2), _draw_funnel
-)
+FUNNEL = ExactTarget("funnel", 3, lambda q: q[0] ** 2 / 4.5 + q[0] + 0.5 * jnp.exp(-q[0]) * (q[1] ** 2 + q[2] ** 2), _draw_funnel)
 
 WEIGHTS, CENTRES, SPREAD = np.array([0.15, 0.3, 0.3, 0.25]), np.array([-2.0, 0.0, 2.0, 4.0]), 0.5
 

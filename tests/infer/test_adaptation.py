@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from targets import COVARIANCE, CORRELATED
+from targets import CORRELATED, COVARIANCE
 
 from ppl._typing import Array
 from ppl.infer import HMC, MCMC, NUTS
@@ -217,9 +217,7 @@ def test_dense_adaptation_of_hmc(target: float) -> None:
 
     With a number of steps, since a fixed length makes the acceptance jump where the number of steps changes.
     """
-    kernel = HMC(
-        potential_fn=CORRELATED.potential, num_steps=2, trajectory_length=None, dense_mass=True, target_accept_prob=target
-    )
+    kernel = HMC(potential_fn=CORRELATED.potential, num_steps=2, trajectory_length=None, dense_mass=True, target_accept_prob=target)
     mcmc = adapted(kernel, 3)
     fields = mcmc.get_extra_fields()
     np.testing.assert_allclose(fields["adapt_state.inverse_mass_matrix"][0], COVARIANCE, atol=0.35)

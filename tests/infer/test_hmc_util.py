@@ -117,9 +117,7 @@ def test_find_reasonable_step_size() -> None:
 
     @jax.jit
     def find(step_size: Array, key: Key) -> Array:
-        return find_reasonable_step_size(
-            potential, euclidean_kinetic_energy, momentum, step_size, jnp.ones(1), start, key
-        )
+        return find_reasonable_step_size(potential, euclidean_kinetic_energy, momentum, step_size, jnp.ones(1), start, key)
 
     for step_size in (1e-6, 0.01, 1e3):
         assert 0.002 < float(find(jnp.float32(step_size), jax.random.key(1))) < 0.08
@@ -161,9 +159,7 @@ def test_build_tree_is_a_valid_transition() -> None:
     def transition(key: Key, z: Array) -> Any:
         k_momentum, k_tree = jax.random.split(key)
         r = momentum_generator(z, 1 / jnp.sqrt(inverse), k_momentum)
-        return build_tree(
-            update_fn, euclidean_kinetic_energy, init_fn(z, r), inverse, 0.85, k_tree, max_tree_depth=4
-        )
+        return build_tree(update_fn, euclidean_kinetic_energy, init_fn(z, r), inverse, 0.85, k_tree, max_tree_depth=4)
 
     tree = jax.jit(jax.vmap(transition))(jax.random.split(jax.random.key(2), 40_000), starts)
     assert displacement(Moves(starts, np.asarray(tree.z_proposal), None, None)) < Z_LIMIT

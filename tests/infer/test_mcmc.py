@@ -74,7 +74,8 @@ def test_a_bar_and_a_callable_method_warn(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_samples_fields_and_their_shapes() -> None:
     """Chains one after another, or grouped; constrained values; deterministic sites; paths into the state; dropped sites."""
-    names = ("num_steps", "z.sigma", "z", "adapt_state.step_size", "adapt_state.inverse_mass_matrix", "potential_energy", "~z.ratio")
+    names = ("num_steps", "z.sigma", "z", "adapt_state.step_size", "adapt_state.inverse_mass_matrix", "potential_energy")
+    names = (*names, "~z.ratio")
     mcmc = run(num_chains=2, num_samples=21, thinning=2, run_options=dict(extra_fields=names))
     flat, by_chain = mcmc.get_samples(), mcmc.get_samples(group_by_chain=True)
     assert sorted(flat) == ["mu", "sigma"] and flat["mu"].shape == (20,) and by_chain["mu"].shape == (2, 10)

@@ -6,7 +6,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from targets import CORRELATED, COVARIANCE, CURVED, FUNNEL, HALF_LINE, MIXTURE, Z_LIMIT, displacement, move, normal, params_of, raw_keys, unit_params
+from targets import (
+    CORRELATED,
+    COVARIANCE,
+    CURVED,
+    FUNNEL,
+    HALF_LINE,
+    MIXTURE,
+    Z_LIMIT,
+    displacement,
+    move,
+    normal,
+    params_of,
+    raw_keys,
+    unit_params,
+)
 from test_algorithms import METRICS, caches_are_consistent, leaves_support
 
 from ppl._typing import Array
@@ -144,10 +158,7 @@ def test_criterion_across_halves() -> None:
         return bool(first @ inverse @ total <= 0 or last @ inverse @ total <= 0)
 
     parts = np.array(
-        [
-            (turns(a0, b1, sa + sb), turns(a0, b0, sa + b0), turns(a1, b1, sb + a1))
-            for a0, a1, b0, b1, sa, sb in vectors
-        ]
+        [(turns(a0, b1, sa + sb), turns(a0, b0, sa + b0), turns(a1, b1, sb + a1)) for a0, a1, b0, b1, sa, sb in vectors]
     )
 
     @jax.jit
@@ -174,9 +185,7 @@ def _reference_sizes(directions: np.ndarray, q0: float, p0: float, eps: float, m
         half = len(momenta) // 2
         a, b = momenta[:half], momenta[half:]
         return (
-            criterion(a[0], b[-1], sum(momenta))
-            or criterion(a[0], b[0], sum(a) + b[0])
-            or criterion(a[-1], b[-1], sum(b) + a[-1])
+            criterion(a[0], b[-1], sum(momenta)) or criterion(a[0], b[0], sum(a) + b[0]) or criterion(a[-1], b[-1], sum(b) + a[-1])
         )
 
     tree, steps = [(q0, p0)], 0

@@ -218,7 +218,7 @@ def inverse_from_tril(tril: ArrayLike) -> Array:
 
 def matrix_times_vectors(matrix: ArrayLike, x: Array) -> Array:
     """`A x` for matrices `(..., e, d)` and vectors `(..., d)`, batches broadcast."""
-    matrix = _like(matrix, x)
+    matrix, x = _alike(matrix, x)
     if matrix.shape[-1] != x.shape[-1]:
         x = jnp.broadcast_to(x, (*x.shape[:-1], matrix.shape[-1]))
     if matrix.ndim == 2:
@@ -231,7 +231,7 @@ def solve_vectors(tril: ArrayLike, x: Array) -> Array:
 
     Batch dimensions that the factor lacks, or has with size 1, become columns of one triangular solve; so a factor is never copied.
     """
-    tril = _like(tril, x)
+    tril, x = _alike(tril, x)
     d = tril.shape[-1]
     if x.shape[-1] != d:
         x = jnp.broadcast_to(x, (*x.shape[:-1], d))
@@ -259,7 +259,10 @@ def _solve_rows(tril: Array, rows: Array) -> Array:
     return lax.linalg.triangular_solve(tril, rows, left_side=False, lower=True, transpose_a=True)
 
 
-def _like(matrix: ArrayLike, x: Array) -> Array:
-    """The matrix as a JAX array in the dtype that JAX's promotion gives it beside `x`."""
+def _alike(matrix: ArrayLike, x: Array) -> tuple[Array, Array]:
+    """Both as JAX arrays in the dtype that JAX's promotion gives them together."""
     matrix = jnp.asarray(matrix)
-    return matrix if matrix.dtype == x.dtype else matrix.astype(jnp.result_type(matrix, x))
+    if matrix.dtype == x.dtype:
+        return matrix, x
+    dtype = jnp.result_type(matrix, x)
+    return matrix.astype(dtype), x.astype(dtype)

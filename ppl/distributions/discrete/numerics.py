@@ -287,31 +287,34 @@ def _logaddexp(x: Array, y: Array) -> Array:
     return top + lax.log1p(lax.exp(-gap))
 
 
-def _gate_by_probs(zero: Array, gate: Array, base: Array) -> Array:
+def _gate_by_probs(zero: Array, gate: Array, base: Array, at_zero: Array) -> Array:
     one, none = np.ones((), gate.dtype), np.zeros((), gate.dtype)
     log_gate, log_rest = log_probs_kernel(one, none, gate), log_probs_kernel(none, one, gate)
-    return select(zero, _logaddexp(log_gate, log_rest + base), log_rest + base)
+    return select(zero, _logaddexp(log_gate, log_rest + at_zero), log_rest + base)
 
 
-def _gate_by_probs_rule(zero: Array, gate: Array, base: Array) -> tuple[Any, ...]:
-    # 1 / p(0), where it is finite
-    inverse = lax.exp(-select(zero, gate_by_probs(zero, gate, base), 0.0))
-    by_gate = select(zero, -lax.expm1(select(zero, base, 0.0)) * inverse, -1.0 / select(gate < 1, 1.0 - gate, 1.0))
-    return None, lambda: by_gate, lambda: 1.0 - select(zero, gate * inverse, 0.0)
+def _gate_by_probs_rule(zero: Array, gate: Array, base: Array, at_zero: Array) -> tuple[Any, ...]:
+    # 1 / p(0), as far as it is finite
+    log_zero = gate_by_probs(np.True_, gate, at_zero, at_zero)
+    inverse = lax.exp(-larger(log_zero, -_STRAIGHT))
+    by_gate = select(zero, -lax.expm1(at_zero) * inverse, -1.0 / select(gate < 1, 1.0 - gate, 1.0))
+    by_zero = select(zero, 1.0 - gate * inverse, 0.0)
+    return None, lambda: by_gate, lambda: select(zero, np.zeros((), base.dtype), 1.0), lambda: by_zero
 
 
 gate_by_probs = _with_derivative(_gate_by_probs, _gate_by_probs_rule)
-gate_by_probs.__doc__ = "`log(gate [zero] + (1 - gate) exp(base))`."
+gate_by_probs.__doc__ = "`log(gate + (1 - gate) exp(at_zero))` at `zero`, else `log(1 - gate) + base`."
 
 
-def _gate_by_logits(zero: Array, logits: Array, base: Array) -> Array:
-    return select(zero, _logaddexp(logits, base), base) - _softplus(logits)
+def _gate_by_logits(zero: Array, logits: Array, base: Array, at_zero: Array) -> Array:
+    return select(zero, _logaddexp(logits, at_zero), base) - _softplus(logits)
 
 
-def _gate_by_logits_rule(zero: Array, logits: Array, base: Array) -> tuple[Any, ...]:
-    share = select(zero, lax.logistic(logits - base), 0.0)
-    return None, lambda: share - lax.logistic(logits), lambda: 1.0 - share
+def _gate_by_logits_rule(zero: Array, logits: Array, base: Array, at_zero: Array) -> tuple[Any, ...]:
+    share = select(zero, lax.logistic(logits - at_zero), 0.0)
+    by_zero = select(zero, 1.0 - share, 0.0)
+    return None, lambda: share - lax.logistic(logits), lambda: select(zero, np.zeros((), base.dtype), 1.0), lambda: by_zero
 
 
 gate_by_logits = _with_derivative(_gate_by_logits, _gate_by_logits_rule)
-gate_by_logits.__doc__ = "`log([zero] exp(l) + exp(base)) - log(1 + exp(l))`: a gate with log odds `l`."
+gate_by_logits.__doc__ = "`gate_by_probs` of the gate `sigmoid(logits)`."

@@ -91,8 +91,14 @@ class _ZeroInflated(GatedAtZero):
         base = self.base_dist.log_prob(value)
         by_logits = "gate_logits" in self.arg_constraints
         gate = self.gate_logits if by_logits else self.gate  # type: ignore[attr-defined]
-        value, gate, base = promote_shapes(to_float(value, base.dtype), to_float(gate, base.dtype), base)
-        return (gate_by_logits if by_logits else gate_by_probs)(value == 0, gate, base)
+        value, gate, base, at_zero = promote_shapes(
+            to_float(value, base.dtype), to_float(gate, base.dtype), base, self._at_zero(base)
+        )
+        return (gate_by_logits if by_logits else gate_by_probs)(value == 0, gate, base, at_zero)
+
+    def _at_zero(self, base: Array) -> Array:
+        """The log probability of zero under the base, where the value is zero, given that of the value."""
+        return base
 
     @property
     def mean(self) -> Array:
@@ -199,6 +205,9 @@ class ZeroInflatedPoisson(ZeroInflatedProbs):
     def __init__(self, gate: ArrayLike, rate: ArrayLike = 1.0, *, validate_args: bool | None = None) -> None:
         (self.gate, self.rate), shape = promote_shapes(gate, rate, return_shapes=True)
         Distribution.__init__(self, shape, validate_args=validate_args)
+
+    def _at_zero(self, base: Array) -> Array:
+        return -to_float(self.rate, base.dtype)
 
     @property
     def base_dist(self) -> Poisson:  # type: ignore[override]

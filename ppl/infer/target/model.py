@@ -132,7 +132,7 @@ class DataSite(NamedTuple):
     """An observed site: its name with that of its distribution, the place of its value among the arrays, and its support."""
 
     description: str
-    index: int
+    place: int
     support: constraints.Constraint
 
 

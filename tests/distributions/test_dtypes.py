@@ -1,0 +1,88 @@
+"""Parameters and values of every mixture of float widths, in sessions of either width; everything is traced, nothing computed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from cases import CONTINUOUS, Case
+from cases_discrete import DISCRETE
+from cases_multivariate import MULTIVARIATE
+from jax import random
+
+import ppl.distributions as dist
+
+CASES = [*CONTINUOUS, *DISCRETE, *MULTIVARIATE]
+WIDTHS = {"number": None, "float32": np.float32, "float64": np.float64}
+
+
+def is_float(x: Any) -> bool:
+    return isinstance(x, float) or (isinstance(x, np.ndarray) and x.dtype.kind == "f")
+
+
+def of_width(dtype: Any) -> Callable[[Any], Any]:
+    """What makes arrays of this width of the floats among parameters; None leaves Python numbers as they are."""
+
+    def convert(x: Any) -> Any:
+        if not is_float(x) or (dtype is None and isinstance(x, float)):
+            return x
+        return np.asarray(x, np.float32 if dtype is None else dtype)
+
+    return convert
+
+
+def abstract(d: Any, dtype: Any) -> Any:
+    """A value of the distribution, without numbers."""
+    return jax.ShapeDtypeStruct(d.shape(), np.float32 if dtype is None else dtype)
+
+
+def members(d: Any, value: Any) -> dict[str, Any]:
+    """The shapes and types of what a distribution says about a value and about itself; what it does not define is left out."""
+    asked = {
+        "log_prob": lambda d, x: d.log_prob(x),
+        "slope": lambda d, x: jax.grad(lambda x: d.log_prob(x).sum())(x),
+        "cdf": lambda d, x: d.cdf(x),
+        "icdf": lambda d, x: d.icdf(x),
+        "mean": lambda d, x: d.mean,
+        "variance": lambda d, x: d.variance,
+        "entropy": lambda d, x: d.entropy(),
+        "draw": lambda d, x: d.sample(random.key(0)),
+    }
+    found = {}
+    for name, ask in asked.items():
+        try:
+            found[name] = jax.eval_shape(lambda x, ask=ask: ask(d, x), value)
+        except NotImplementedError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_widths_mix_in_a_session_of_float64(case: Case) -> None:
+    with jax.enable_x64(True):
+        for name, dtype in WIDTHS.items():
+            d = case.build(of_width(dtype), validate_args=False)
+            for value_dtype in (np.float32, np.float64):
+                found = members(d, abstract(d, value_dtype))
+                assert "log_prob" in found
+                if name == "float32" and value_dtype == np.float32 and any(map(is_float, case.params.values())):
+                    wide = {member for member, x in found.items() if x.dtype == np.float64}
+                    assert not wide, f"{case.name} of float32 parameters gives float64: {wide}"
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_strict_promotion_and_ranks(case: Case) -> None:
+    for x64 in (False, True):
+        dtype = np.float64 if x64 else np.float32
+        with jax.enable_x64(x64), jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+            d = case.build(of_width(dtype), validate_args=False)
+            found = members(d, abstract(d, dtype))
+            assert found["log_prob"].dtype == dtype
+
+
+@pytest.mark.parametrize("make", [dist.Normal, dist.Laplace, dist.Logistic, dist.Cauchy, dist.HalfNormal, dist.Exponential])
+def test_python_numbers_take_the_width_of_the_value(make: Any) -> None:
+    with jax.enable_x64(True):
+        value = jax.ShapeDtypeStruct((2,), np.float32)
+        assert jax.eval_shape(make().log_prob, value).dtype == np.float32
