@@ -14,7 +14,8 @@ from jax import random
 import ppl.distributions as dist
 
 CASES = [*CONTINUOUS, *DISCRETE, *MULTIVARIATE]
-WIDTHS = {"number": None, "float32": np.float32, "float64": np.float64}
+# widths of parameters (None: Python numbers) and of the value
+MIXTURES = [(None, np.float32), (np.float32, np.float32), (np.float64, np.float32), (np.float32, np.float64)]
 
 
 def is_float(x: Any) -> bool:
@@ -34,7 +35,7 @@ def of_width(dtype: Any) -> Callable[[Any], Any]:
 
 def abstract(d: Any, dtype: Any) -> Any:
     """A value of the distribution, without numbers."""
-    return jax.ShapeDtypeStruct(d.shape(), np.float32 if dtype is None else dtype)
+    return jax.ShapeDtypeStruct(d.shape(), dtype)
 
 
 def members(d: Any, value: Any) -> dict[str, Any]:
@@ -61,14 +62,13 @@ def members(d: Any, value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_widths_mix_in_a_session_of_float64(case: Case) -> None:
     with jax.enable_x64(True):
-        for name, dtype in WIDTHS.items():
+        for dtype, value_dtype in MIXTURES:
             d = case.build(of_width(dtype), validate_args=False)
-            for value_dtype in (np.float32, np.float64):
-                found = members(d, abstract(d, value_dtype))
-                assert "log_prob" in found
-                if name == "float32" and value_dtype == np.float32 and any(map(is_float, case.params.values())):
-                    wide = {member for member, x in found.items() if x.dtype == np.float64}
-                    assert not wide, f"{case.name} of float32 parameters gives float64: {wide}"
+            found = members(d, abstract(d, value_dtype))
+            assert "log_prob" in found
+            if dtype == value_dtype == np.float32 and any(map(is_float, case.params.values())):
+                wide = {member for member, x in found.items() if x.dtype == np.float64}
+                assert not wide, f"{case.name} of float32 parameters gives float64: {wide}"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -1,7 +1,8 @@
 """Targets whose draws and moments are known exactly, and what can be asked of a transition that starts from such draws.
 
 A transition leaves a target invariant if, started from exact draws, it ends in exact draws. `displacement` compares many starts
-with their ends: the differences of any statistic have mean zero, and the pairs are independent, so no effective sample sizes come in.
+with their ends: the differences of any statistic have mean zero, and the pairs are independent, so no effective sample sizes come
+in.
 """
 
 from collections.abc import Callable
