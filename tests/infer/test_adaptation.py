@@ -211,12 +211,13 @@ def test_diagonal_adaptation_of_nuts() -> None:
     assert np.asarray(fields["i"]).tolist() == list(range(1001, 1501))
 
 
-@pytest.mark.parametrize("target", [0.65, 0.9])
-def test_dense_adaptation_of_hmc(target: float) -> None:
+def test_dense_adaptation_of_hmc() -> None:
     """The metric is the covariance, and the acceptance is near its target.
 
-    With a number of steps, since a fixed length makes the acceptance jump where the number of steps changes.
+    With a number of steps, since a fixed length makes the acceptance jump where the number of steps changes; and near 1, where
+    the acceptance of two steps falls with the step size (of half a period it is 1 again).
     """
+    target = 0.9
     kernel = HMC(potential_fn=CORRELATED.potential, num_steps=2, trajectory_length=None, dense_mass=True, target_accept_prob=target)
     mcmc = adapted(kernel, 3)
     fields = mcmc.get_extra_fields()
