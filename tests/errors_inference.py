@@ -475,12 +475,6 @@ RUNS = [
         ("post_warmup_state", "HMCState", "no state of this kernel on this model"),
         compiles=True,
     ),
-    Case(
-        "bar with a function",
-        lambda: MCMC(NUTS(normal), num_warmup=1, num_samples=1, num_chains=2, chain_method=jax.vmap, progress_bar=True),
-        UserWarning,
-        ("no progress bar", "chain_method", "progress_bar=False"),
-    ),
 ]
 
 STARTS = [

@@ -46,14 +46,14 @@ class Execution(NamedTuple):
     interrupted: bool
 
 
-def _advance_name(process: Process, num_rows: int, device: Any) -> tuple[Any, ...]:
-    return ("advance", type(process).__name__, num_rows, device)
+def _advance_name(carry: PyTree, num_rows: int, device: Any) -> tuple[Any, ...]:
+    return ("advance", tuple(np.shape(leaf) for leaf in jax.tree.leaves(carry)), num_rows, device)
 
 
 def prepare_advance(programs: Programs, process: Process, carry: PyTree, inputs: PyTree, device: Any = None) -> int:
     """Begin to compile the program that advances chains with carries like this one; returns the number of rows of its buffer."""
     num_rows = buffer_rows(process, carry)
-    name = _advance_name(process, num_rows, device)
+    name = _advance_name(carry, num_rows, device)
     span = np.zeros(4, np.int32)
     programs.prepare(name, partial(advance, process, num_rows), (carry, inputs, span), lambda: process.wrappers)
     return num_rows
@@ -76,7 +76,7 @@ def execute(
         chains.append((device, carry, here, num_rows))
     runs = [
         ChainRun(
-            advance=programs.get(_advance_name(process, num_rows, device)),
+            advance=programs.get(_advance_name(carry, num_rows, device)),
             carry=carry,
             inputs=here,
             total=plan.total,
