@@ -15,14 +15,15 @@ from ppl.infer.adaptation.covariance import WelfordState
 from ppl.infer.adaptation.dual_averaging import DualAveragingState
 from ppl.infer.adaptation.step_size_search import find_step_size
 from ppl.infer.adaptation.warmup import Schedule, Signal, Warmup, WarmupState
-from ppl.infer.algorithms.fused import Fusing, call_fused, fusing, whole_program
+from ppl.infer.algorithms.fused import FusedTarget, Fusing, call_fused, fusing, whole_program
 from ppl.infer.algorithms.hmc import HMC
 from ppl.infer.algorithms.metric import Metric, metric_from_inverse
 from ppl.infer.algorithms.nuts import NUTS
+from ppl.infer.algorithms.packed import packed
 from ppl.infer.algorithms.protocols import HamiltonianInfo, HamiltonianParams, HamiltonianState
 from ppl.infer.algorithms.trajectory import walk_on
 from ppl.infer.launch import read_field
-from ppl.infer.target.gradient import GradientTarget, is_small_and_smooth, pack
+from ppl.infer.target.gradient import GradientTarget, elementary_operations, pack
 from ppl.infer.target.start import Start, evaluate_start, find_start
 from ppl.util import not_jax_tracer
 
@@ -30,6 +31,8 @@ __all__ = ["Chain", "HamiltonianProcess", "HMCAdaptState", "HMCState", "Inputs",
 
 STATISTICS = "statistics"  # the field of the rows that holds what the summary tells about
 MAX_FUSED_DIMENSION = 2048  # longer sums are not left to one kernel
+MAX_WHOLE_OPERATIONS = 350  # of a gradient; with more, one kernel of all loops takes long to compile, or exhausts memory
+MAX_GRADIENT_OPERATIONS = 5000  # the same for a gradient alone
 
 
 class HMCState(NamedTuple):
@@ -253,7 +256,7 @@ class HamiltonianProcess:
     def step(self, carry: Chain, inputs: Inputs) -> Chain:
         """One trajectory, and what warm-up learns from it."""
         opening = call_fused(self._open, carry.rng_key, carry.i, carry.state, carry.warmup, inputs.schedule)
-        trajectory = walk_on(self.kernel, opening.trajectory, inputs.target, opening.params)
+        trajectory = walk_on(packed(self.kernel), opening.trajectory, inputs.target, opening.params)
         chain = call_fused(self._close, carry, opening.rng_key, trajectory, inputs.schedule)
         if not (self.warmup.adapt_step_size or self.warmup.adapt_metric):
             return chain
@@ -267,11 +270,11 @@ class HamiltonianProcess:
         """Keys, parameters, and a trajectory of no steps."""
         draws = random.draw(key, state.position.dtype, keys=3)
         params = self.warmup.params(i, warmup, schedule)
-        return Opening(draws.keys[0], draws.keys[2], params, self.kernel.begin(draws.keys[1], state, params))
+        return Opening(draws.keys[0], draws.keys[2], params, packed(self.kernel).begin(draws.keys[1], state, params))
 
     def _close(self, carry: Chain, rng_key: Key, trajectory: Any, schedule: Schedule) -> Chain:
         """The next state, and what is told about it."""
-        state, info = self.kernel.finish(trajectory)
+        state, info = packed(self.kernel).finish(trajectory)
         i = carry.i + 1
         warming_up = carry.i < schedule.num_warmup
         phase_length = lax.select(warming_up, i, i - schedule.num_warmup)
@@ -318,22 +321,27 @@ class HamiltonianProcess:
 
     @property
     def wrappers(self) -> Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]]:
-        """One kernel of the whole program where that is possible, else of the updates between gradients, else nothing."""
-        modes = [Fusing.NOTHING]
-        if jax.default_backend() == "cpu" and 0 < self.target.layout.dimension <= MAX_FUSED_DIMENSION:
-            modes.append(Fusing.UPDATES)
-            if self._is_one_kernel():
-                modes.append(Fusing.WHOLE)
-        return [_in_mode(mode) for mode in reversed(modes)]
+        """Ways to build the program: with as much in one kernel as is possible, then with less, then with nothing."""
+        return [_in_mode(mode) for mode in reversed(self._modes())]
 
     @property
     def start_wrappers(self) -> Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]]:
         """The same for the program that finds a start, which has no updates."""
-        return self.wrappers if self.proposes_directly and self._is_one_kernel() else [_in_mode(Fusing.NOTHING)]
+        modes = [mode for mode in self._modes() if mode is not Fusing.WHOLE or self.proposes_directly]
+        return [_in_mode(mode) for mode in reversed(modes)]
 
-    def _is_one_kernel(self) -> bool:
-        """Whether the whole program can be one kernel."""
-        return self._is_diagonal() and not self.search_step_size and is_small_and_smooth(self.target)
+    def _modes(self) -> list[Fusing]:
+        """What of a program can be one kernel, from nothing to all of it."""
+        modes = [Fusing.NOTHING]
+        if jax.default_backend() != "cpu" or not 0 < self.target.layout.dimension <= MAX_FUSED_DIMENSION:
+            return modes
+        modes.append(Fusing.UPDATES)
+        operations = elementary_operations(self.target)
+        if operations is not None and operations <= MAX_GRADIENT_OPERATIONS:
+            modes.append(Fusing.PARTS)
+            if operations <= MAX_WHOLE_OPERATIONS and self._is_diagonal() and not self.search_step_size:
+                modes.append(Fusing.WHOLE)
+        return modes
 
     def _is_diagonal(self) -> bool:
         return all(len(shape) == 1 for shape in self.warmup.block_shapes)
@@ -440,11 +448,16 @@ def _in_mode(mode: Fusing) -> Callable[[Callable[..., Any]], Callable[..., Any]]
 
     def wrap(fn: Callable[..., Any]) -> Callable[..., Any]:
         def traced(*args: Any) -> Any:
-            if mode is Fusing.WHOLE:
-                args = tuple(arg._replace(target=pack(arg.target)) if isinstance(arg, Inputs) else arg for arg in args)
+            if mode in (Fusing.PARTS, Fusing.WHOLE):
+                args = tuple(_with_packed_target(arg, mode) if isinstance(arg, Inputs) else arg for arg in args)
             with fusing(mode):
                 return whole_program(fn)(*args)
 
         return traced
 
     return wrap
+
+
+def _with_packed_target(inputs: Inputs, mode: Fusing) -> Inputs:
+    target = pack(inputs.target)
+    return inputs._replace(target=FusedTarget(target) if mode is Fusing.PARTS else target)

@@ -72,9 +72,9 @@ class GaussianRandomWalk(Distribution):
     def log_prob(self, value: ArrayLike) -> Array:
         """Log density of walks `(..., T)`."""
         value = jnp.asarray(value)
-        axis = value.ndim - 1
-        steps = lax.slice_in_dim(value, 1, None, axis=axis) - lax.slice_in_dim(value, 0, -1, axis=axis)
-        squared = lax.square(value[..., 0]) + lax.square(steps).sum(-1)
+        # Each value less the one before it, the first less 0: one pad, where slices would have three in the gradient.
+        before = lax.pad(value, value.dtype.type(0), [*[(0, 0, 0)] * (value.ndim - 1), (1, -1, 0)])
+        squared = lax.square(value - before).sum(-1)
         squared, scale = promote_shapes(squared, as_operand(self.scale))
         return -0.5 * squared / scale**2 - self.num_steps * (log(scale) + 0.5 * _LOG_2PI)
 

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from typing import Any, TypeVar
@@ -22,7 +23,7 @@ from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal
 
 from ppl._typing import Array, PyTree
 
-__all__ = ["Fusing", "call_fused", "fusing", "whole_program"]
+__all__ = ["FusedTarget", "Fusing", "are_updates_fused", "call_fused", "fusing", "whole_program"]
 
 R = TypeVar("R")
 
@@ -32,11 +33,13 @@ CALLS = frozenset(("jit", "pjit", "closed_call", "core_call", "custom_jvp_call",
 class Fusing(Enum):
     """What of a sampling program becomes a single kernel.
 
-    NOTHING: the program is left to the compiler. UPDATES: the arithmetic between two gradients. WHOLE: all of it.
+    NOTHING: the program is left to the compiler. UPDATES: the arithmetic between two gradients. PARTS: that, and each value and
+    gradient, for which the target is to be a `FusedTarget`. WHOLE: all of the program.
     """
 
     NOTHING = "nothing"
     UPDATES = "updates"
+    PARTS = "parts"
     WHOLE = "whole"
 
 
@@ -53,9 +56,14 @@ def fusing(mode: Fusing) -> Iterator[None]:
         _FUSING.reset(token)
 
 
+def are_updates_fused() -> bool:
+    """Whether the arithmetic between two gradients is a kernel of its own."""
+    return _FUSING.get() in (Fusing.UPDATES, Fusing.PARTS)
+
+
 def call_fused(fn: Callable[..., R], *args: PyTree) -> R:
     """`fn(*args)`, as one kernel where updates are fused. `fn` closes over no traced value."""
-    return _as_small_call(fn, False)(*args) if _FUSING.get() is Fusing.UPDATES else fn(*args)
+    return _as_small_call(fn, False)(*args) if are_updates_fused() else fn(*args)
 
 
 def whole_program(fn: Callable[..., R]) -> Callable[..., R]:
@@ -67,7 +75,28 @@ def whole_program(fn: Callable[..., R]) -> Callable[..., R]:
     return call
 
 
-def _as_small_call(fn: Callable[..., R], whole: bool) -> Callable[..., R]:
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class FusedTarget:
+    """A target whose value and gradient are one kernel."""
+
+    target: Any
+
+    @property
+    def layout(self) -> Any:
+        """Where the parts of a position lie."""
+        return self.target.layout
+
+    def __call__(self, position: Array) -> Array:
+        """The potential energy."""
+        return self.target(position)
+
+    def value_and_gradient(self, position: Array) -> tuple[Array, Array]:
+        """The potential energy and its gradient."""
+        return _as_small_call(lambda target, position: target.value_and_gradient(position), True)(self.target, position)
+
+
+def _as_small_call(fn: Callable[..., R], is_users: bool) -> Callable[..., R]:
     """`fn` as a small call of those leaves of its arguments that it uses, with all inner calls inlined.
 
     With jaxlib 0.10 a call that has an operand of which simplification leaves no use ends the process ("All or none of the slices
@@ -84,7 +113,7 @@ def _as_small_call(fn: Callable[..., R], whole: bool) -> Callable[..., R]:
             flat: list[Any] = [None] * len(leaves)
             for i, operand in zip(used, operands):
                 flat[i] = operand
-            return [*_evaluate(closed, flat), *_touch(operands, whole)]
+            return [*_evaluate(closed, flat), *_touch(operands, is_users)]
 
         with set_xla_metadata(xla_cpu_small_call="true", inlineable="false"):
             results = jax.jit(run_used)(*(leaves[i] for i in used))
@@ -132,9 +161,9 @@ def _evaluate_equation(equation: JaxprEqn, inputs: list[Any]) -> Sequence[Any]:
     return result if equation.primitive.multiple_results else [result]
 
 
-def _touch(operands: tuple[Array, ...], whole: bool) -> list[Array]:
+def _touch(operands: tuple[Array, ...], is_users: bool) -> list[Array]:
     """A number that depends on the first element of each operand: only where a user's function decides which are used."""
-    if not whole:
+    if not is_users:
         return []
     numbers = [x for x in operands if x.size and not jnp.issubdtype(x.dtype, jax.dtypes.extended)]
     first = [lax.slice(x, (0,) * x.ndim, (1,) * x.ndim).reshape(()) for x in numbers]

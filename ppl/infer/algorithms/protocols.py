@@ -7,7 +7,7 @@ import jax
 from ppl._typing import Array, Key, PyTree
 from ppl.infer.algorithms.metric import Metric
 
-__all__ = ["HamiltonianInfo", "HamiltonianParams", "HamiltonianState", "Kernel", "Target", "tree_select"]
+__all__ = ["HamiltonianInfo", "HamiltonianParams", "HamiltonianState", "Kernel", "Target", "TrajectoryKernel", "tree_select"]
 
 
 class Target(Protocol):
@@ -69,6 +69,22 @@ class HamiltonianInfo(NamedTuple):
     diverging: Array
     last_position: Array
     is_nan: Array
+
+
+class TrajectoryKernel(Protocol):
+    """A kernel whose step is a walk: `begin`, `extend` while `is_running`, `finish`. `Trajectory` has a field `position`."""
+
+    def begin(self, key: Key, state: HamiltonianState, params: HamiltonianParams) -> Any:
+        """A trajectory of no steps, whose `position` is where the first gradient is wanted."""
+
+    def is_running(self, trajectory: Any) -> Array:
+        """Whether another gradient is wanted."""
+
+    def extend(self, trajectory: Any, potential_energy: Array, gradient: Array, params: HamiltonianParams) -> Any:
+        """Take the gradient at `trajectory.position` and move on."""
+
+    def finish(self, trajectory: Any) -> tuple[HamiltonianState, HamiltonianInfo]:
+        """The next state of the chain."""
 
 
 def tree_select(predicate: Array, if_true: PyTree, if_false: PyTree) -> PyTree:

@@ -5,33 +5,24 @@ two gradients is little arithmetic on vectors, which `call_fused` turns into one
 over many chains, advance every chain by one gradient at a time.
 """
 
-from typing import Any, Protocol
+from typing import Any
 
 from jax import lax
 
 from ppl._typing import Array, Key
 from ppl.infer.algorithms.fused import call_fused
-from ppl.infer.algorithms.protocols import HamiltonianInfo, HamiltonianParams, HamiltonianState, Target
+from ppl.infer.algorithms.packed import packed
+from ppl.infer.algorithms.protocols import (
+    HamiltonianInfo,
+    HamiltonianParams,
+    HamiltonianState,
+    Target,
+    TrajectoryKernel,
+)
 
-__all__ = ["TrajectoryKernel", "init_state", "walk", "walk_on"]
+__all__ = ["init_state", "walk", "walk_on"]
 
 MAX_ENERGY_ERROR = 1000.0  # Stan reference manual, "Divergent transitions"
-
-
-class TrajectoryKernel(Protocol):
-    """A kernel whose step is a walk: `begin`, `extend` while `is_running`, `finish`. `Trajectory` has a field `position`."""
-
-    def begin(self, key: Key, state: HamiltonianState, params: HamiltonianParams) -> Any:
-        """A trajectory of no steps, whose `position` is where the first gradient is wanted."""
-
-    def is_running(self, trajectory: Any) -> Array:
-        """Whether another gradient is wanted."""
-
-    def extend(self, trajectory: Any, potential_energy: Array, gradient: Array, params: HamiltonianParams) -> Any:
-        """Take the gradient at `trajectory.position` and move on."""
-
-    def finish(self, trajectory: Any) -> tuple[HamiltonianState, HamiltonianInfo]:
-        """The next state of the chain."""
 
 
 def init_state(target: Target, position: Array) -> HamiltonianState:
@@ -44,6 +35,7 @@ def walk(
     kernel: TrajectoryKernel, key: Key, state: HamiltonianState, target: Target, params: HamiltonianParams
 ) -> tuple[HamiltonianState, HamiltonianInfo]:
     """One whole trajectory."""
+    kernel = packed(kernel)
     return kernel.finish(walk_on(kernel, call_fused(kernel.begin, key, state, params), target, params))
 
 

@@ -12,9 +12,8 @@ from jax import lax
 from ppl._typing import Array
 from ppl.infer.target.layout import Layout
 
-__all__ = ["GradientTarget", "Packed", "is_small_and_smooth", "pack", "value_and_gradient"]
+__all__ = ["GradientTarget", "Packed", "elementary_operations", "pack", "value_and_gradient"]
 
-MAX_OPERATIONS = 350  # beyond, one kernel of everything takes long to compile, or exhausts memory
 MAX_ELEMENTS = 100_000
 MAX_PRODUCT = 64
 
@@ -23,7 +22,7 @@ ELEMENTARY = frozenset(
     """abs add add_any and atan2 broadcast_in_dim ceil clamp concatenate convert_element_type copy copy_p cos cosh custom_jvp_call
     custom_vjp_call digamma div eq erf erf_inv erfc exp exp2 expand_dims expm1 floor ge gt integer_pow iota is_finite jit le lgamma
     log log1p logistic lt max min mul ne neg not or pad pjit pow reduce_and reduce_max reduce_min reduce_or reduce_sum rem reshape
-    round rsqrt select_n sign sin sinh slice split sqrt square squeeze stop_gradient sub tan tanh xor""".split()
+    round rsqrt select_n sign sin sinh slice split sqrt square squeeze stack stop_gradient sub tan tanh unstack xor""".split()
 )
 
 
@@ -53,10 +52,10 @@ def value_and_gradient(target: GradientTarget, position: Array) -> tuple[Array, 
     return jax.value_and_grad(target)(position)
 
 
-def is_small_and_smooth(target: GradientTarget) -> bool:
-    """Whether value and gradient are a few hundred elementary operations on short arrays: what one CPU kernel can hold."""
+def elementary_operations(target: GradientTarget) -> int | None:
+    """Of how many elementary operations on short arrays value and gradient consist; None where one CPU kernel cannot hold them."""
     if not all(_packable(leaf.dtype, target.layout.dtype) for leaf in jax.tree.leaves(target)):
-        return False
+        return None
     layout: Layout = target.layout
     position = jax.ShapeDtypeStruct((layout.dimension,), layout.dtype)
     operations = elements = 0
@@ -65,12 +64,12 @@ def is_small_and_smooth(target: GradientTarget) -> bool:
         jaxpr = pending.pop()
         for equation in jaxpr.eqns:
             if equation.primitive.name not in ELEMENTARY and not _is_small_product(equation):
-                return False
+                return None
             inner = [p for p in equation.params.values() if isinstance(p, jax.extend.core.ClosedJaxpr)]
             pending.extend(closed.jaxpr for closed in inner)
             operations += not inner
             elements += sum(v.aval.size for v in equation.outvars)
-    return operations <= MAX_OPERATIONS and elements <= MAX_ELEMENTS
+    return operations if elements <= MAX_ELEMENTS else None
 
 
 @jax.tree_util.register_dataclass
