@@ -1,6 +1,7 @@
 """What a measuring process holds: a library by name, and meters for time, compilation and memory."""
 
 import importlib
+import math
 import os
 import threading
 import time
@@ -39,7 +40,7 @@ class Library:
 
 @dataclass
 class Interval:
-    """What passed between two moments: seconds in all, those spent in compiling, and how many programs were asked for."""
+    """What passed between two moments: seconds in all, those in which a compiler was at work, and the programs asked for."""
 
     seconds: float = 0.0
     compile_seconds: float = 0.0
@@ -55,23 +56,31 @@ class CompileMeter:
     """Listens to JAX's own report of every program that goes to the compiler (or comes out of its cache on disk)."""
 
     def __init__(self) -> None:
-        self._programs = 0
-        self._seconds = 0.0
+        self._spans: list[tuple[float, float]] = []
         jax.monitoring.register_event_duration_secs_listener(self._listen)
 
     def _listen(self, event: str, duration: float, **_: Any) -> None:
         if event.endswith("backend_compile_duration"):
-            self._programs += 1
-            self._seconds += duration
+            now = time.perf_counter()
+            self._spans.append((now - duration, now))
 
     @contextmanager
     def interval(self) -> Iterator[Interval]:
         """Measure the body; the yielded interval is filled when it ends."""
         result = Interval()
-        programs, seconds, start = self._programs, self._seconds, time.perf_counter()
+        before, start = len(self._spans), time.perf_counter()
         yield result
         result.seconds = time.perf_counter() - start
-        result.compile_seconds, result.programs = self._seconds - seconds, self._programs - programs
+        result.compile_seconds, result.programs = _covered(self._spans[before:]), len(self._spans) - before
+
+
+def _covered(spans: list[tuple[float, float]]) -> float:
+    """Seconds in which at least one of the spans, which may overlap, was under way."""
+    total, until = 0.0, -math.inf
+    for begin, end in sorted(spans):
+        total += max(end - max(begin, until), 0.0)
+        until = max(until, end)
+    return total
 
 
 class MemoryMeter:

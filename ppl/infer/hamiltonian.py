@@ -326,9 +326,8 @@ class HamiltonianProcess:
 
     @property
     def start_wrappers(self) -> Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]]:
-        """The same for the program that finds a start, which has no updates."""
-        modes = [mode for mode in self._modes() if mode is not Fusing.WHOLE or self.proposes_directly]
-        return [_in_mode(mode) for mode in reversed(modes)]
+        """The same for the program that finds a start; where that takes a run of the model, there is nothing to fuse."""
+        return self.wrappers if self.proposes_directly else [_in_mode(Fusing.NOTHING)]
 
     def _modes(self) -> list[Fusing]:
         """What of a program can be one kernel, from nothing to all of it."""

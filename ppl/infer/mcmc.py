@@ -3,7 +3,6 @@
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import jax
@@ -19,9 +18,10 @@ from ppl.infer.launch import Launch, is_traced, key_of_chain, stack_carries, uns
 from ppl.infer.results import Results, without_site
 from ppl.infer.run.chains import Monitor
 from ppl.infer.run.collect import Thinning, collect_all
-from ppl.infer.run.execute import Execution, Plan, execute, finish_rows, prepare_advance, prepare_finish
+from ppl.infer.run.execute import Execution, Plan, execute, prepare_advance, prepare_finish
 from ppl.infer.run.process import Vectorized
 from ppl.infer.run.progress import Bars, Silent
+from ppl.infer.run.store import Draws, Finish
 from ppl.util import as_key, find_stack_level
 
 __all__ = ["MCMC", "MCMCKernel"]
@@ -285,9 +285,10 @@ class MCMC:
         else:
             self._prepare(launch, keys, extra_fields)
             carries = self._start(launch, resumed, keys)
-            execution = self._run_chains(launch, carries, num_warmup + num_samples, num_warmup, thinning)
+            draws = self._room(launch, carries[0], extra_fields, thinning.kept) if thinning.step else None
+            execution = self._run_chains(launch, carries, num_warmup + num_samples, num_warmup, thinning, draws)
             self._carries, interrupted = execution.carries, execution.interrupted
-            rows, samples = self._gather(launch, execution, extra_fields, thinning)
+            rows, samples = ({}, {}) if draws is None else draws.collected()
             self._report_problems(launch)
         if thinning.step:
             self._results = Results.of(launch, rows, samples, self.sampler.default_fields, extra_fields, interrupted)
@@ -309,7 +310,21 @@ class MCMC:
         carries = [carry] if is_one else unstack_carry(carry, self.num_chains)
         return [launch.with_key(carry, keys, i) for i, carry in enumerate(carries)]
 
-    def _run_chains(self, launch: Launch, carries: list[PyTree], total: int, num_warmup: int, thinning: Thinning) -> Execution:
+    def _room(self, launch: Launch, carry: PyTree, extra_fields: Sequence[str], capacity: int) -> Draws:
+        """Room for what the chains will draw: finished draws, and rows of all fields but theirs, unless that is wanted too."""
+        row, own = jax.eval_shape(launch.process.read, carry), launch.sample_field
+        if self.sampler.is_ensemble_kernel:
+            row = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), row)
+        is_raw_wanted = any(name.split(".")[0] == own for name in extra_fields)
+        kept = {name: shape for name, shape in row.items() if name != own or is_raw_wanted}
+        programs = launch.programs
+        name, batch, result = prepare_finish(programs, self._finish_name(), self._finish(launch), row[own], launch.inputs)
+        finish = Finish(programs.get(name), launch.inputs, own, batch, row[own], result)
+        return Draws(self.num_chains, capacity, kept, finish)
+
+    def _run_chains(
+        self, launch: Launch, carries: list[PyTree], total: int, num_warmup: int, thinning: Thinning, draws: Draws | None
+    ) -> Execution:
         process: Any = launch.process
         is_batch = self._is_lockstep() or self.sampler.is_ensemble_kernel
         if self._is_lockstep():
@@ -320,9 +335,9 @@ class MCMC:
             thinning=thinning,
             max_chunk=max(1, self.progress_rate or -(-total // 20)) if isinstance(monitor, Bars) else max(total, 1),
             threads=self.num_chains if self.chain_method == "parallel" else 1,
-            batch_size=self.num_chains if is_batch else 0,
+            is_batch=is_batch,
         )
-        return execute(launch.programs, process, carries, launch.inputs, plan, monitor)
+        return execute(launch.programs, process, carries, launch.inputs, plan, draws, monitor)
 
     def _monitor(self, launch: Launch, num_bars: int, total: int, num_warmup: int, is_batch: bool) -> Monitor:
         if not self.progress_bar or total == 0:
@@ -361,23 +376,6 @@ class MCMC:
             return {}, None
         finish = self._finish(launch)
         return rows, jax.vmap(jax.vmap(lambda row: finish(row, launch.inputs)))(rows[launch.sample_field])
-
-    def _gather(
-        self, launch: Launch, execution: Execution, extra_fields: Sequence[str], thinning: Thinning
-    ) -> tuple[dict[str, Any], PyTree]:
-        """What was read, `(chains, draws, ...)`, and what the draws become; as many draws as every chain has."""
-        stores, own = execution.stores, launch.sample_field
-        count = min(store.count for store in stores)
-        if count == 0:
-            return {}, {}
-        kept = [name for name in stores[0].fields() if name != own or any(f.split(".")[0] == own for f in extra_fields)]
-        read = [[store.field(name) if name == own else store.take(name) for store in stores] for name in kept]
-        rows = {name: jax.tree.map(partial(_stack_rows, count), *parts) for name, parts in zip(kept, read)}
-        first = stores[0].first(own)
-        row = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), first)
-        name = self._finish_name()
-        shape, batch = prepare_finish(launch.programs, name, self._finish(launch), row, launch.inputs)
-        return rows, finish_rows(launch.programs.get((name, batch)), stores, own, count, shape, batch, launch.inputs)
 
     def _report_problems(self, launch: Launch) -> None:
         self._problems = launch.problems(self._carries)
@@ -439,8 +437,9 @@ class MCMC:
         for problem in self._problems:
             print(f"An energy was not a number: {problem}")
         if results.interrupted:
-            wanted = self.num_samples // self.thinning
-            print(f"The run was interrupted: the summary is of the first {results.count} of {wanted} draws of each chain.")
+            wanted, chains = self.num_samples // self.thinning, self.num_chains
+            which = "each chain" if results.num_chains == chains else f"{results.num_chains} of {chains} chains"
+            print(f"The run was interrupted: the summary is of the first {results.count} of {wanted} draws of {which}.")
 
     def to_inferencedata(self, **options: Any) -> Any:
         """The draws for ArviZ; options as `log_likelihood=True` are those of `ppl.infer.inferencedata.to_inferencedata`."""
@@ -471,10 +470,6 @@ def _not_a_kernel(sampler: Any) -> str:
         return f"MCMC: expected a kernel such as NUTS(model), found the class {sampler.__name__}; pass {sampler.__name__}(model)"
     cure = "; wrap the model: MCMC(NUTS(model), ...)" if callable(sampler) else ""
     return f"MCMC: expected a kernel such as NUTS(model), found {sampler!r} of type {type(sampler).__name__}{cure}"
-
-
-def _stack_rows(count: int, *chains: np.ndarray) -> np.ndarray:
-    return np.stack([rows[:count] for rows in chains])
 
 
 def _summarize_live(positions: np.ndarray) -> str:

@@ -69,6 +69,12 @@ class Results:
         leaves = jax.tree.leaves(self.samples)
         return int(leaves[0].shape[1]) if leaves else 0
 
+    @property
+    def num_chains(self) -> int:
+        """The number of chains; fewer than ran where an interruption found some of them far behind."""
+        leaves = jax.tree.leaves(self.samples)
+        return int(leaves[0].shape[0]) if leaves else 0
+
     def get(self, tree: PyTree, group_by_chain: bool) -> PyTree:
         """Arrays for the user, `(chains, draws, ...)`, or `(chains * draws, ...)` one chain after another."""
 

@@ -3,15 +3,21 @@
 A fault of the compiler ends the process here, so the cases are many and small: every kind of operand that a user can cause.
 """
 
+import pickle
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from targets import normal, unit_params
 
 import ppl
 import ppl.distributions as dist
 from ppl.infer import HMC, MCMC, NUTS
 from ppl.infer.algorithms.fused import Fusing, call_fused, fusing, whole_program
+from ppl.infer.algorithms.hmc import HMC as HMCTransition
+from ppl.infer.algorithms.nuts import NUTS as NUTSTransition
+from ppl.infer.algorithms.packed import PackedTrajectory
 
 Y = np.array([28.0, 8.0, -3.0, 7.0, -1.0], np.float32)
 SIGMA = np.array([15.0, 10.0, 16.0, 11.0, 9.0], np.float32)
@@ -156,3 +162,39 @@ def test_operands_without_use_are_left_out():
         with fusing(mode):
             for form in (lambda *a: call_fused(fn, *a), whole_program(fn)):
                 assert jax.jit(form)(*arguments) == 12.0
+
+
+def many_sites(y):
+    values = [ppl.sample(f"x{i}", dist.Normal(0, 1)) for i in range(40)]
+    ppl.sample("y", dist.Normal(jnp.stack(values), 1.0).to_event(1), obs=y)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "arguments", "mode"),
+    [
+        (NUTS(hierarchical), (Y, SIGMA), Fusing.WHOLE),
+        (NUTS(hierarchical, dense_mass=True), (Y, SIGMA), Fusing.PARTS),
+        (NUTS(many_sites), (np.zeros(40, np.float32),), Fusing.PARTS),
+        (HMC(many_sites, num_steps=5, trajectory_length=None), (np.zeros(40, np.float32),), Fusing.PARTS),
+        (NUTS(gather), (Y, INDEX), Fusing.UPDATES),
+    ],
+    ids=["all elementary", "dense metric", "many sites", "many sites, HMC", "scatter"],
+)
+def test_as_much_is_fused_as_can_be(kernel, arguments, mode, monkeypatch):
+    fused = draws(kernel, arguments)
+    assert fused._launch.process._modes()[-1] is mode
+    monkeypatch.setattr("ppl.infer.hamiltonian.MAX_FUSED_DIMENSION", 0)
+    plain = draws(pickle.loads(pickle.dumps(kernel)), arguments)
+    for site, values in fused.get_samples().items():
+        np.testing.assert_allclose(values[:2], plain.get_samples()[site][:2], rtol=0.1, atol=0.1)
+
+
+@pytest.mark.parametrize("kernel", [NUTSTransition(), HMCTransition(num_steps=3)], ids=["NUTS", "HMC"])
+def test_packed_trajectories_are_the_same(kernel):
+    state = kernel.init(jnp.array([1, 2], jnp.uint32), normal(3), jnp.array([0.5, -1.0, 2.0]))
+    trajectory = kernel.begin(jnp.array([3, 4], jnp.uint32), state, unit_params(0.1, 3))
+    again = PackedTrajectory.of(trajectory, kernel.is_running(trajectory)).unpack()
+    assert jax.tree.structure(again) == jax.tree.structure(trajectory)
+    for one, other in zip(jax.tree.leaves(trajectory), jax.tree.leaves(again), strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)

@@ -352,7 +352,6 @@ def test_float64() -> None:
     np.testing.assert_array_equal(grouped(run())["mu"], before)
 
 
-@pytest.mark.xfail(strict=True, reason="threads of chains do not see settings that hold in the caller's context only")
 def test_float64_in_a_context() -> None:
     with jax.enable_x64(True):
         check_float64()

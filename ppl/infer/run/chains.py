@@ -51,7 +51,7 @@ class ChainRun:
         thinning: which of them to keep.
         num_rows: what a buffer holds.
         max_chunk: iterations at most between two reports.
-        stores: what has been kept: of the chain, or of each chain of a batch.
+        stores: where to keep the rows: of the chain, or of each chain of a batch; none where nothing is kept.
         is_batch: whether rows have a chain axis, behind that of the draws.
         done: iterations done.
     """
@@ -98,6 +98,8 @@ class ChainRun:
             rows = self.advance_by(count)
             pace = (time.perf_counter() - began) / count
             report(rows, self.carry)
+        for store in self.stores:
+            store.flush()
 
 
 def run_chains(chains: Sequence[ChainRun], *, threads: int, monitor: Monitor) -> bool:
@@ -115,13 +117,16 @@ def run_chains(chains: Sequence[ChainRun], *, threads: int, monitor: Monitor) ->
     for number in range(len(chains)):
         waiting.put(number)
 
+    is_double = jax.config.jax_enable_x64  # may hold in the caller's context only, which JAX keeps to the thread
+
     def work() -> None:
-        while True:
-            try:
-                number = waiting.get_nowait()
-            except queue.Empty:
-                return
-            _run_and_report(number, chains[number], reports, stopped)
+        with jax.enable_x64(is_double):
+            while True:
+                try:
+                    number = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                _run_and_report(number, chains[number], reports, stopped)
 
     workers = [
         threading.Thread(target=contextvars.copy_context().run, args=(work,), name=f"ppl-chain-{i}", daemon=True)

@@ -12,9 +12,9 @@ from ppl.infer.run.chains import ChainRun, Monitor, run_chains
 from ppl.infer.run.collect import Thinning, advance, buffer_rows
 from ppl.infer.run.process import Process
 from ppl.infer.run.programs import Programs
-from ppl.infer.run.store import Store, aligned_empty
+from ppl.infer.run.store import Draws
 
-__all__ = ["Execution", "Plan", "execute", "finish_rows", "prepare_advance", "prepare_finish"]
+__all__ = ["Execution", "FinishProgram", "Plan", "execute", "prepare_advance", "prepare_finish"]
 
 FINISH_BYTES = 4_000_000
 MAX_FINISHED = 512
@@ -28,22 +28,29 @@ class Plan(NamedTuple):
         thinning: which to keep.
         max_chunk: iterations at most between two reports.
         threads: how many chains run at a time.
-        batch_size: chains that the one process of a lockstep run holds; 0 where each chain is a process.
+        is_batch: whether one process holds all chains.
     """
 
     total: int
     thinning: Thinning
     max_chunk: int
     threads: int
-    batch_size: int
+    is_batch: bool
 
 
 class Execution(NamedTuple):
-    """What has been drawn, chain by chain, where each process ended, and whether Ctrl-C stopped the run."""
+    """Where each process ended, and whether Ctrl-C stopped the run."""
 
-    stores: list[Store]
     carries: list[PyTree]
     interrupted: bool
+
+
+class FinishProgram(NamedTuple):
+    """The program that finishes draws: its name, its batch, and shapes and types of what one draw becomes."""
+
+    name: Any
+    batch: int
+    result: PyTree
 
 
 def _advance_name(carry: PyTree, num_rows: int, device: Any) -> tuple[Any, ...]:
@@ -60,9 +67,26 @@ def prepare_advance(programs: Programs, process: Process, carry: PyTree, inputs:
 
 
 def execute(
-    programs: Programs, process: Process, carries: Sequence[PyTree], inputs: PyTree, plan: Plan, monitor: Monitor
+    programs: Programs,
+    process: Process,
+    carries: Sequence[PyTree],
+    inputs: PyTree,
+    plan: Plan,
+    draws: Draws | None,
+    monitor: Monitor,
 ) -> Execution:
-    """Run chains from these carries. With several devices and several threads, chains are spread over the devices."""
+    """Run chains from these carries. With several devices and several threads, chains are spread over the devices.
+
+    Args:
+        programs: the compiled programs.
+        process: what to execute.
+        carries: where each process starts.
+        inputs: arrays that all chains share.
+        plan: how long, and what to keep.
+        draws: where to keep it; None where the plan keeps nothing.
+        monitor: told about progress.
+    """
+    stores = [] if draws is None else draws.stores
     devices = jax.local_devices()
     is_spread = len(devices) > 1 and plan.threads > 1
     chains = []
@@ -83,59 +107,30 @@ def execute(
             thinning=plan.thinning,
             num_rows=num_rows,
             max_chunk=plan.max_chunk,
-            stores=[Store() for _ in range(plan.batch_size or 1)],
-            is_batch=plan.batch_size > 0,
+            stores=stores if plan.is_batch else stores[i : i + 1],
+            is_batch=plan.is_batch,
         )
-        for device, carry, here, num_rows in chains
+        for i, (device, carry, here, num_rows) in enumerate(chains)
     ]
     interrupted = run_chains(runs, threads=plan.threads, monitor=monitor)
-    return Execution([store for run in runs for store in run.stores], [run.carry for run in runs], interrupted)
+    return Execution([run.carry for run in runs], interrupted)
 
 
 def prepare_finish(
     programs: Programs, name: Any, finish: Callable[[Any, PyTree], PyTree], row: PyTree, inputs: PyTree
-) -> tuple[PyTree, int]:
+) -> FinishProgram:
     """Begin to compile the program that finishes draws in batches.
 
-    Returns:
-        Shapes and types of what one draw becomes, and the size of a batch.
+    Args:
+        programs: where it is kept.
+        name: what to call it.
+        finish: of one draw and the inputs.
+        row: shapes and types of a draw.
+        inputs: arrays that all chains share.
     """
-    shape = jax.eval_shape(finish, row, inputs)
-    size = sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves((shape, row)))
+    result = jax.eval_shape(finish, row, inputs)
+    size = sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves((result, row)))
     batch = int(np.clip(FINISH_BYTES // max(size, 1), 1, MAX_FINISHED))
     rows = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((batch, *leaf.shape), leaf.dtype), row)
     programs.prepare((name, batch), jax.vmap(finish, in_axes=(0, None)), (rows, inputs))
-    return shape, batch
-
-
-def finish_rows(
-    program: Callable[..., PyTree], stores: Sequence[Store], name: str, count: int, shape: PyTree, batch: int, inputs: PyTree
-) -> PyTree:
-    """Finish `count` rows of a field of each store, batch by batch, and free the rows on the way: memory hardly grows.
-
-    Returns:
-        A pytree like `shape` with leading axes `(chains, count)`.
-    """
-    result = jax.tree.map(lambda leaf: aligned_empty((len(stores), count, *leaf.shape), leaf.dtype), shape)
-    for chain, store in enumerate(stores):
-        done = 0
-        for chunk in store.drain(name):
-            length = min(len(jax.tree.leaves(chunk)[0]), count - done)
-            for begin in range(0, length, batch):
-                end = min(begin + batch, length)
-                finished = program(jax.tree.map(partial(_padded, begin=begin, end=end, batch=batch), chunk), inputs)
-                jax.tree.map(partial(_put, chain=chain, begin=done, length=end - begin), result, finished)
-                done += end - begin
-    return result
-
-
-def _padded(rows: np.ndarray, begin: int, end: int, batch: int) -> np.ndarray:
-    """Rows `begin` to `end`, filled up to a batch with the last one."""
-    part = rows[begin:end]
-    if len(part) == batch:
-        return part
-    return np.concatenate([part, np.broadcast_to(part[-1:], (batch - len(part), *part.shape[1:]))])
-
-
-def _put(result: np.ndarray, finished: Any, chain: int, begin: int, length: int) -> None:
-    result[chain, begin : begin + length] = np.asarray(finished)[:length]
+    return FinishProgram((name, batch), batch, result)
