@@ -20,7 +20,7 @@ import jax
 
 from benchmarks.models import CASES
 
-QUESTIONS = ("cold", "again", "step", "efficiency", "chains", "imports", "memory")
+QUESTIONS = ("cold", "again", "step", "efficiency", "chains", "lockstep", "imports", "memory")
 LIBRARIES = ("ppl", "numpyro")
 TIME_LIMIT = 3600
 

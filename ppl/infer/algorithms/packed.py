@@ -1,7 +1,7 @@
 """Trajectories in few arrays.
 
 A call that is one CPU kernel pays for every array that goes in or comes out, and some of what a loop carries is copied, each array
-by a kernel of its own. So where updates are fused, the numbers of a trajectory lie, between two gradients, in one vector of each type.
+by a kernel of its own. So where updates are fused, between two gradients the numbers of a trajectory lie in a vector for each type.
 """
 
 from dataclasses import dataclass, field
