@@ -117,7 +117,8 @@ def run_chains(chains: Sequence[ChainRun], *, threads: int, monitor: Monitor) ->
     for number in range(len(chains)):
         waiting.put(number)
 
-    is_double = jax.config.jax_enable_x64  # may hold in the caller's context only, which JAX keeps to the thread
+    # Double precision may hold in the caller's context only, which JAX keeps to the thread.
+    is_double = jax.dtypes.canonicalize_dtype(float) == np.float64
 
     def work() -> None:
         with jax.enable_x64(is_double):

@@ -60,7 +60,8 @@ class Draws:
 
         self.rows = jax.tree.map(room, rows)
         self.samples = jax.tree.map(room, finish.result)
-        self.stores = [Store(*jax.tree.map(itemgetter(i), (self.rows, self.samples)), finish) for i in range(num_chains)]
+        parts = [jax.tree.map(itemgetter(i), (self.rows, self.samples)) for i in range(num_chains)]
+        self.stores = [Store(kept, samples, finish) for kept, samples in parts]
 
     def collected(self) -> tuple[dict[str, PyTree], PyTree]:
         """Rows and samples: of every chain, or where some are far behind, of those and as many draws as make the most in all."""
