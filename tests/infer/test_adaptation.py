@@ -84,7 +84,7 @@ class Reference:
                 self.cov = mask * cov
                 if self.regularize:
                     self.cov = n / (n + 5) * self.cov + 1e-3 * 5 / (n + 5) * np.eye(len(cov))
-                self.eps, self.draws = math.exp(self.log_bar), []
+                self.draws = []
                 self.restart()
         return self.eps, self.cov
 
@@ -261,3 +261,22 @@ def test_search_for_a_first_step_size() -> None:
     kernel = NUTS(potential_fn=lambda z: 0.5 * jnp.sum((z / 1e-3) ** 2), step_size=10.0, find_heuristic_step_size=True)
     state = kernel.init(jax.random.key(0), 0, jnp.array([1e-3, 0.0]))
     assert 1e-4 < float(state.adapt_state.step_size) < 4e-3
+
+
+def test_a_chain_that_still_falls_keeps_its_pace() -> None:
+    """From an energy of 1e70 down to 1, the step size has to grow by 40 orders: a restart from its average would lose them.
+
+    The errors of a moving average without an invertible root grow as its powers, so that such starts are real ones.
+    """
+    with jax.enable_x64(True):
+        powers = jnp.arange(1.0, 201.0)
+        mcmc = MCMC(
+            NUTS(potential_fn=lambda z: 0.5 * jnp.sum(jnp.square(z)[..., None] ** powers)),
+            num_warmup=500,
+            num_samples=200,
+            num_chains=4,
+            progress_bar=False,
+        )
+        mcmc.run(jax.random.key(3), init_params=jnp.full((4, 2), 1.5), extra_fields=("adapt_state.step_size",))
+        step_sizes = np.asarray(mcmc.get_extra_fields(group_by_chain=True)["adapt_state.step_size"])[:, 0]
+    assert (step_sizes > 0.1).all(), step_sizes

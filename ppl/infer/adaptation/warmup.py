@@ -121,9 +121,9 @@ class Warmup:
         def renew(state: WarmupState) -> WarmupState:
             metric = self._estimated_metric(state)
             step_size = state.step_size
-            if self.adapt_step_size:
-                step_size = jnp.exp(state.averaging.x_avg)
-                step_size = step_size if search is None else search(step_size, metric)
+            # from the last iterate: the average lags by orders of magnitude where a chain is still falling from a far start
+            if self.adapt_step_size and search is not None:
+                step_size = search(step_size, metric)
             return WarmupState(
                 step_size=step_size,
                 metric=metric,
