@@ -1,6 +1,8 @@
 """Settings of the documentation."""
 
+import sys
 from collections import namedtuple
+from pathlib import Path
 from typing import Any
 
 import ppl
@@ -8,6 +10,10 @@ from ppl.distributions import Distribution
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.transforms import Transform
 from ppl.distributions.util import lazy_property
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+import families  # noqa: E402
 
 project = "ppl"
 author = "the authors of ppl"
@@ -46,5 +52,6 @@ def skip_inherited_contract(app: Any, what: str, name: str, obj: Any, skip: bool
 
 
 def setup(app: Any) -> None:
-    """Connect the hook."""
+    """Connect the hook, and write the page of all families before pages are looked for."""
     app.connect("autodoc-skip-member", skip_inherited_contract)
+    families.write(HERE / "reference" / "generated")

@@ -2,6 +2,7 @@
 
 from ppl.distributions import constraints, transforms, util
 from ppl.distributions.batch_util import promote_batch_shape, vmap_over
+from ppl.distributions.censored import IntervalCensoredDistribution, LeftCensoredDistribution, RightCensoredDistribution
 from ppl.distributions.conjugate import (
     BetaBinomial,
     BetaNegativeBinomial,
@@ -14,6 +15,7 @@ from ppl.distributions.conjugate import (
     NegativeBinomialProbs,
     ZeroInflatedNegativeBinomial2,
 )
+from ppl.distributions.continuous.heavy import Dagum, DoublyTruncatedPowerLaw, Levy, LowerTruncatedPowerLaw
 from ppl.distributions.continuous.interval import Beta, BetaProportion, Kumaraswamy, LogUniform, Uniform
 from ppl.distributions.continuous.lkj import LKJ, LKJCholesky
 from ppl.distributions.continuous.matrices import (
@@ -28,6 +30,7 @@ from ppl.distributions.continuous.multivariate_normal import (
     MultivariateNormal,
     MultivariateStudentT,
 )
+from ppl.distributions.continuous.polya_gamma import TruncatedPolyaGamma
 from ppl.distributions.continuous.positive import (
     Chi2,
     Exponential,
@@ -53,7 +56,8 @@ from ppl.distributions.continuous.real import (
 )
 from ppl.distributions.continuous.series import EulerMaruyama, GaussianRandomWalk, GaussianStateSpace
 from ppl.distributions.continuous.vectors import CAR, CirculantNormal, Dirichlet, ZeroSumNormal
-from ppl.distributions.directional import VonMises
+from ppl.distributions.copula import GaussianCopula, GaussianCopulaBeta
+from ppl.distributions.directional import ProjectedNormal, VonMises
 from ppl.distributions.discrete.binary import (
     Bernoulli,
     BernoulliLogits,
@@ -97,6 +101,7 @@ from ppl.distributions.distribution import (
 from ppl.distributions.kl import kl_divergence
 from ppl.distributions.mixtures import Mixture, MixtureGeneral, MixtureSameFamily
 from ppl.distributions.support import biject_to
+from ppl.distributions.torus import SineBivariateVonMises, SineSkewed
 from ppl.distributions.truncated import (
     LeftTruncatedDistribution,
     LeftTruncatedGamma,

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from ppl._typing import Shape
+from ppl.distributions.copula import GaussianCopula, GaussianCopulaBeta
 from ppl.distributions.distribution import (
     Delta,
     Distribution,
@@ -18,6 +19,7 @@ from ppl.distributions.distribution import (
     TransformedDistribution,
 )
 from ppl.distributions.structure import Structure
+from ppl.distributions.torus import SineSkewed
 from ppl.distributions.util import as_operand
 
 
@@ -97,13 +99,16 @@ def _event_dim_of(d: Distribution, name: str) -> int:
         return 0
 
 
-def _promote_parameters(d: Distribution, event_dims: dict[str, int]) -> Distribution:
-    """A copy of `d` whose batch shape is that of its parameters, with axes of 1 where mapped parameters had fewer axes inside."""
+def _promote_parameters(d: Distribution, event_dims: dict[str, int], also: Shape = ()) -> Distribution:
+    """A copy of `d` whose batch shape is that of its parameters, with axes of 1 where mapped parameters had fewer axes inside.
+
+    The batch shape of something else that `d` is made of is counted in as `also`.
+    """
     inner = len(d.batch_shape)
     batches = {name: _batch_of(d.__dict__[name], n) for name, n in event_dims.items() if name in d.__dict__}
     if not batches:
         return d
-    lead = max(batches.values(), key=len)
+    lead = max(also, *batches.values(), key=len)
     k = max(len(lead) - inner, 0)
     out = copy(d)
     for name, batch in batches.items():
@@ -111,7 +116,7 @@ def _promote_parameters(d: Distribution, event_dims: dict[str, int]) -> Distribu
         if k and gap and len(batch) >= k and batch[:k] == lead[:k]:
             out.__dict__[name] = _spread(d.__dict__[name], batch, k, gap)
     shapes = [_batch_of(out.__dict__[name], event_dims[name]) for name in batches]
-    out._batch_shape = np.broadcast_shapes((1,) * k + d.batch_shape, *shapes)
+    out._batch_shape = np.broadcast_shapes((1,) * k + d.batch_shape, also, *shapes)
     return out
 
 
@@ -149,6 +154,30 @@ def _is_distribution(x: Any) -> bool:
 @promote_batch_shape.register
 def _promote_delta(d: Delta) -> Distribution:
     return _promote_parameters(d, {"v": d.event_dim, "log_density": 0})
+
+
+CORRELATIONS = {"correlation_matrix": 2, "correlation_cholesky": 2}
+
+
+@promote_batch_shape.register
+def _promote_copula(d: GaussianCopula) -> Distribution:
+    marginal = promote_batch_shape(d.marginal_dist)
+    out: Any = _promote_parameters(d, CORRELATIONS, marginal.batch_shape[:-1])
+    out.marginal_dist = marginal
+    return out
+
+
+@promote_batch_shape.register
+def _promote_copula_beta(d: GaussianCopulaBeta) -> Distribution:
+    return _promote_parameters(d, {"concentration1": 1, "concentration0": 1, **CORRELATIONS})
+
+
+@promote_batch_shape.register
+def _promote_skewed(d: SineSkewed) -> Distribution:
+    base = promote_batch_shape(d.base_dist)
+    out: Any = _promote_parameters(d, {"skewness": 1}, base.batch_shape)
+    out.base_dist = base
+    return out
 
 
 @promote_batch_shape.register

@@ -1,18 +1,19 @@
-"""Distributions on the circle."""
+"""Distributions of directions: on the circle, and on spheres."""
 
 import math
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import lax, random
 
 from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions import constraints
 from ppl.distributions.continuous.numerics import filled, with_value
+from ppl.distributions.continuous.triangular import as_float, prepend_ones
 from ppl.distributions.distribution import Distribution
 from ppl.distributions.special import log_i0e, von_mises_centered
-from ppl.distributions.special.elementary import operands
-from ppl.distributions.util import promote_shapes, validate_sample
+from ppl.distributions.special.elementary import HALF_LOG_2PI, operands
+from ppl.distributions.util import promote_shapes, safe_normalize, validate_sample
 
 
 class VonMises(Distribution):
@@ -42,7 +43,7 @@ class VonMises(Distribution):
     def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
         draws = von_mises_centered(key, self.concentration, self.shape(sample_shape), self._dtype)
         draws, loc = promote_shapes(draws, self.loc)
-        return _wrapped(draws + loc)
+        return wrapped(draws + loc)
 
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
@@ -51,7 +52,7 @@ class VonMises(Distribution):
 
     @property
     def mean(self) -> Array:
-        return _wrapped(filled(self.loc, self.batch_shape, self._dtype))
+        return wrapped(filled(self.loc, self.batch_shape, self._dtype))
 
     @property
     def variance(self) -> Array:
@@ -67,11 +68,108 @@ class VonMises(Distribution):
         return log_i0e(k) + math.log(2 * math.pi) + k * self.variance
 
 
-def _wrapped(angle: Array) -> Array:
+class ProjectedNormal(Distribution):
+    """The direction `z / |z|` of a normal vector `z` with mean `concentration` and covariance `I`.
+
+    With `a = x' concentration` and the normal density `phi`, with respect to the area of the sphere in `d` dimensions,
+    `log p(x) = log M(a) - |concentration - a x|^2 / 2 - (d - 1)/2 log 2 pi`, `M(a) = int_0^inf r^(d - 1) phi(r - a) dr`.
+    The integral has a closed form; it is here for `d` = 2 and 3. Draws are differentiable in the concentration.
+
+    Args:
+        concentration: the mean of `z`, shape `(..., d)`: its direction is the mean direction, and the longer it is, the closer
+            are the draws; zero gives the uniform law.
+        validate_args: whether to check the parameters now and values in `log_prob`.
+
+    Raises:
+        ValueError: a scalar concentration.
+        NotImplementedError: `log_prob` in other dimensions than 2 and 3.
+
+    Example:
+        >>> from ppl.distributions import ProjectedNormal
+        >>> ProjectedNormal([3.0, 4.0]).mean
+        Array([0.6, 0.8], dtype=float32)
+        >>> ProjectedNormal([0.0, 0.0]).log_prob([1.0, 0.0])
+        Array(-1.83788, dtype=float32)
+
+    Source: Hernandez-Stumpfhauser, Breidt & van der Woerd (2017), "The general projected normal distribution of arbitrary
+    dimension: modeling and Bayesian inference".
+    """
+
+    arg_constraints = {"concentration": constraints.real_vector}
+    support = constraints.sphere
+    reparametrized_params = ["concentration"]
+
+    def __init__(self, concentration: ArrayLike, *, validate_args: bool | None = None) -> None:
+        concentration = as_float(concentration)
+        shape = np.shape(concentration)
+        if not shape:
+            raise ValueError(
+                "ProjectedNormal: concentration must be at least one-dimensional, got a scalar; pass one number per dimension"
+            )
+        self.concentration = concentration
+        super().__init__(shape[:-1], shape[-1:], validate_args=validate_args)
+
+    @classmethod
+    def infer_shapes(cls, concentration: Shape) -> tuple[Shape, Shape]:  # type: ignore[override]
+        """Batch shape and event shape, from the shape of the concentration."""
+        return tuple(concentration[:-1]), tuple(concentration[-1:])
+
+    def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
+        """Unit vectors, shape `sample_shape + batch_shape + (d,)`."""
+        noise = random.normal(key, self.shape(sample_shape), self._dtype)
+        return safe_normalize(noise + prepend_ones(self.concentration, noise.ndim))
+
+    @validate_sample
+    def log_prob(self, value: ArrayLike) -> Array:
+        """Log density of unit vectors `(..., d)`."""
+        d = self.event_shape[0]
+        if d not in (2, 3):
+            raise NotImplementedError(
+                f"ProjectedNormal.log_prob is implemented for dimensions 2 and 3, but the dimension is {d}; a latent site needs no "
+                "density of directions with ProjectedNormalReparam"
+            )
+        x, concentration = with_value(value, self.concentration)
+        along = (x * concentration).sum(-1)
+        # not |concentration|^2 - along^2, which cancels and keeps the rounding error of |x|
+        across = concentration - along[..., None] * x
+        return _log_radial_moment(along, d - 1) - 0.5 * lax.square(across).sum(-1) - (d - 1) * HALF_LOG_2PI
+
+    @property
+    def mean(self) -> Array:
+        """The mean direction, `concentration / |concentration|`; a zero vector gives that of equal components."""
+        return safe_normalize(jnp.asarray(self.concentration, self._dtype))
+
+
+def _log_radial_moment(a: Array, n: int) -> Array:
+    """`log int_0^inf r^n phi(r - a) dr` for `n` = 1 or 2 and the normal density `phi`.
+
+    For `n` = 1 the integral is `phi(a) + a Phi(a)`, for `n` = 2 it is `a` times that plus `Phi(a)`. These cancel for negative `a`:
+    below -3 it is `phi(a) R_0 R_1 ... R_n`, where `R_k`, the ratios of `int_0^inf r^k exp(-r^2/2 + a r) dr` to that of `k - 1`
+    (and to 1 for `k` = 0), are continued fractions of positive terms, `R_k = max(k, 1) / (-a + R_(k+1))`.
+    """
+    far = a < -3.0
+    near = jnp.where(far, -3.0, a)
+    upper = 0.5 * lax.erfc(near * -math.sqrt(0.5))
+    moment = lax.exp(-0.5 * lax.square(near) - HALF_LOG_2PI) + near * upper
+    if n == 2:
+        moment = near * moment + upper
+    t = jnp.where(far, -a, 3.0)
+    terms = 40 if a.dtype == np.float64 else 12
+    ratio = 2.0 * terms / (t + lax.sqrt(lax.square(t) + 4.0 * terms))  # where R_k, k = terms, changes slowly with k
+    for k in range(terms - 1, n, -1):
+        ratio = k / (t + ratio)
+    log_tail = -0.5 * lax.square(t) - HALF_LOG_2PI
+    for k in range(n, -1, -1):
+        ratio = max(k, 1) / (t + ratio)
+        log_tail = log_tail + lax.log(ratio)
+    return jnp.where(far, log_tail, lax.log(moment))
+
+
+def wrapped(angle: Array) -> Array:
     """`angle` moved into [-pi, pi)."""
     turned = angle + math.pi
-    wrapped = turned - (2 * math.pi) * jnp.floor(turned / (2 * math.pi)) - math.pi
+    inside = turned - (2 * math.pi) * jnp.floor(turned / (2 * math.pi)) - math.pi
     limit = np.asarray(math.pi, angle.dtype)
     if limit > math.pi:
         limit = np.nextafter(limit, np.zeros_like(limit))
-    return lax.clamp(-limit, wrapped, limit)
+    return lax.clamp(-limit, inside, limit)

@@ -22,6 +22,7 @@ from ppl.distributions.transforms.matrices import (
     ScaledUnitLowerCholeskyTransform,
     SoftplusLowerCholeskyTransform,
 )
+from ppl.distributions.transforms.shapes import ComplexTransform
 from ppl.distributions.transforms.vectors import L1BallTransform, OrderedTransform, StickBreakingTransform, ZeroSumTransform
 from ppl.distributions.util import as_operand, promote_shapes
 
@@ -79,6 +80,7 @@ biject_to = ConstraintRegistry()
 def _register_parameter_free() -> None:
     table: list[tuple[Constraint, Callable[[], Transform]]] = [
         (constraints.real, IdentityTransform),
+        (constraints.complex, ComplexTransform),
         (constraints.positive, ExpTransform),
         (constraints.nonnegative, ExpTransform),
         (constraints.softplus_positive, SoftplusTransform),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import integrate, stats
 
 import ppl.distributions as dist
 
@@ -26,7 +26,8 @@ class Case:
         static: further constructor arguments that are no arrays.
         invalid: for each parameter, a value that validation must refuse.
         outside: values outside the support.
-        without: properties that do not hold, with the reason: any of "moments", "scipy_moments", "ks", "gradients", "tails".
+        without: properties that do not hold, with the reason: any of "moments", "scipy_moments", "ks", "gradients", "tails",
+            "slopes".
     """
 
     name: str
@@ -71,6 +72,44 @@ def truncated_gamma(kind: type) -> Callable[..., Any]:
 
 def truncnorm(loc: float, scale: float, low: float = -np.inf, high: float = np.inf) -> Any:
     return stats.truncnorm((low - loc) / scale, (high - loc) / scale, loc, scale)
+
+
+def power_law(alpha: float, low: float, high: float) -> Any:
+    """The law of `high U^(1 / (alpha + 1))`, or of a Pareto variable, between bounds, in SciPy."""
+    b = alpha + 1
+    if b < 0:
+        return stats.truncpareto(-b, high / low, 0, low)
+    return PowerBetween(b, low, high)
+
+
+class PowerBetween:
+    """`p(x) = b x^(b - 1) / (high^b - low^b)` on `[low, high]`, for which SciPy has no name."""
+
+    def __init__(self, b: float, low: float, high: float) -> None:
+        self.b, self.low, self.mass = b, low, high**b - low**b
+        self.high = high
+
+    def logpdf(self, x: Any) -> Any:
+        return np.log(self.b / self.mass) + (self.b - 1) * np.log(x)
+
+    def cdf(self, x: Any) -> Any:
+        return (np.asarray(x) ** self.b - self.low**self.b) / self.mass
+
+    def ppf(self, q: Any) -> Any:
+        return (self.low**self.b + q * self.mass) ** (1 / self.b)
+
+    def _moment(self, order: float) -> float:
+        c = self.b + order
+        return self.b / c * (self.high**c - self.low**c) / self.mass
+
+    def mean(self) -> float:
+        return self._moment(1)
+
+    def var(self) -> float:
+        return self._moment(2) - self._moment(1) ** 2
+
+    def entropy(self) -> float:
+        return integrate.quad(lambda x: -np.exp(self.logpdf(x)) * self.logpdf(x), self.low, self.high, epsabs=1e-12)[0]
 
 
 LOC_SCALE = {"loc": 0.7, "scale": 1.6}
@@ -210,6 +249,38 @@ POSITIVE = [
         invalid={"scale": 0.0, "alpha": -1.0},
         outside=(-1.0, 1.5),
     ),
+    Case(
+        "Dagum",
+        dist.Dagum,
+        {"concentration": 0.7, "sharpness": 6.0, "scale": 1.6},
+        lambda concentration, sharpness, scale: stats.burr(sharpness, concentration, 0, scale),
+        invalid={"concentration": 0.0, "sharpness": -1.0, "scale": 0.0},
+        outside=(-1.0, 0.0),
+    ),
+    Case(
+        "Dagum-heavy",
+        dist.Dagum,
+        {"concentration": 3.0, "sharpness": 0.8, "scale": 1.6},
+        lambda concentration, sharpness, scale: stats.burr(sharpness, concentration, 0, scale),
+        without=HEAVY | {"scipy_moments": "SciPy has nan for moments that are infinite"},
+    ),
+    Case(
+        "Levy",
+        dist.Levy,
+        LOC_SCALE,
+        stats.levy,
+        invalid=BAD_LOC_SCALE,
+        outside=(-1.0, 0.7),
+        without=HEAVY | {"tails": "the density falls below float32 as exp(-1 / x)"},
+    ),
+    Case(
+        "LowerTruncatedPowerLaw",
+        dist.LowerTruncatedPowerLaw,
+        {"alpha": -7.0, "low": 1.6},
+        lambda alpha, low: stats.pareto(-1 - alpha, 0, low),
+        invalid={"alpha": -1.0, "low": 0.0},
+        outside=(-1.0, 1.5),
+    ),
 ]
 
 INTERVAL = [
@@ -256,6 +327,36 @@ INTERVAL = [
         {"concentration1": 2.5, "concentration0": 3.5},
         invalid={"concentration1": 0.0, "concentration0": -1.0},
         outside=(-0.1, 1.1),
+    ),
+    Case(
+        "DoublyTruncatedPowerLaw",
+        dist.DoublyTruncatedPowerLaw,
+        {"alpha": 1.5, "low": 0.5, "high": 4.0},
+        lambda alpha, low, high: power_law(alpha, low, high),
+        invalid={"alpha": np.nan, "low": -1.0, "high": 0.0},
+        outside=(-1.0, 0.4, 4.1),
+    ),
+    Case(
+        "DoublyTruncatedPowerLaw-falling",
+        dist.DoublyTruncatedPowerLaw,
+        {"alpha": -3.5, "low": 0.5, "high": 40.0},
+        lambda alpha, low, high: power_law(alpha, low, high),
+        outside=(0.4, 41.0),
+        without={"slopes": "hardly a draw comes near the upper end, on which alone it depends"},
+    ),
+    Case(
+        "DoublyTruncatedPowerLaw-logarithmic",
+        dist.DoublyTruncatedPowerLaw,
+        {"alpha": -1.0, "low": 0.5, "high": 4.0},
+        lambda alpha, low, high: stats.loguniform(low, high),
+    ),
+    Case(
+        "DoublyTruncatedPowerLaw-from-0",
+        dist.DoublyTruncatedPowerLaw,
+        {"alpha": -0.3, "low": 0.0, "high": 4.0},
+        lambda alpha, low, high: stats.powerlaw(alpha + 1, 0, high),
+        outside=(-0.1, 4.1),
+        without={"gradients": "the density does not exist on the other side of low = 0"},
     ),
     Case(
         "VonMises",

@@ -20,6 +20,9 @@ NOT_LOWER = np.ones((3, 3))
 BAD_LOC = np.array([0.0, np.nan, 1.0])
 
 
+CORRELATION = COV / np.sqrt(np.outer(np.diag(COV), np.diag(COV)))
+
+
 def walk_covariance(scale: float) -> np.ndarray:
     """Covariance of a random walk of four steps."""
     steps = np.arange(1, 5)
@@ -37,6 +40,16 @@ def decaying(x: Any, t: Any) -> tuple[Any, Any]:
 
 def euler_maruyama(t: Any, scale: Any, validate_args: bool | None = None) -> Any:
     return dist.EulerMaruyama(t, decaying, dist.Normal(0.5, scale), validate_args=validate_args)
+
+
+def skewed_von_mises(loc: Any, concentration: Any, skewness: Any, validate_args: bool | None = None) -> Any:
+    base = dist.VonMises(loc, concentration, validate_args=validate_args).to_event(1)
+    return dist.SineSkewed(base, skewness, validate_args=validate_args)
+
+
+def normal_copula(loc: Any, scale: Any, correlation_matrix: Any, validate_args: bool | None = None) -> Any:
+    marginal = dist.Normal(loc, scale, validate_args=validate_args)
+    return dist.GaussianCopula(marginal, correlation_matrix, validate_args=validate_args)
 
 
 VECTORS = [
@@ -164,4 +177,57 @@ MATRICES = [
     ),
 ]
 
-MULTIVARIATE = VECTORS + SERIES + MATRICES
+DIRECTIONS = [
+    Case(
+        "ProjectedNormal-circle",
+        dist.ProjectedNormal,
+        {"concentration": np.array([1.0, -0.5])},
+        invalid={"concentration": np.array([0.0, np.nan])},
+    ),
+    Case(
+        "ProjectedNormal-sphere",
+        dist.ProjectedNormal,
+        {"concentration": np.array([-2.0, 0.5, 1.0])},
+        invalid={"concentration": np.array([0.0, np.inf, 0.0])},
+    ),
+    Case(
+        "SineBivariateVonMises",
+        dist.SineBivariateVonMises,
+        {"phi_loc": 0.5, "psi_loc": -3.0, "phi_concentration": 2.0, "psi_concentration": 3.0, "correlation": -4.5},
+        invalid={"phi_loc": 4.0, "psi_loc": np.nan, "phi_concentration": 0.0, "psi_concentration": -1.0, "correlation": np.inf},
+    ),
+    Case(
+        "SineBivariateVonMises-weighted",
+        dist.SineBivariateVonMises,
+        {"phi_loc": 0.5, "psi_loc": -3.0, "phi_concentration": 20.0, "psi_concentration": 3.0, "weighted_correlation": 0.6},
+        invalid={"weighted_correlation": 1.5},
+    ),
+    Case(
+        "SineSkewed",
+        skewed_von_mises,
+        {"loc": np.array([0.3, -1.0]), "concentration": np.array([2.0, 0.7]), "skewness": np.array([0.3, -0.6])},
+        invalid={"loc": np.array([0.0, np.nan]), "concentration": np.zeros(2), "skewness": np.array([0.6, -0.6])},
+    ),
+]
+
+COPULAS = [
+    Case(
+        "GaussianCopula",
+        normal_copula,
+        {"loc": LOC, "scale": np.array([0.5, 1.0, 2.0]), "correlation_matrix": CORRELATION},
+        lambda loc, scale, correlation_matrix: stats.multivariate_normal(loc, correlation_matrix * np.outer(scale, scale)),
+        invalid={"loc": BAD_LOC, "scale": np.zeros(3), "correlation_matrix": COV},
+        without={"slopes": "off the correlation matrices, draws have other variances than the marginals"},
+    ),
+    Case(
+        "GaussianCopulaBeta",
+        dist.GaussianCopulaBeta,
+        {
+            "concentration1": np.array([0.7, 2.0, 3.5]),
+            "concentration0": np.array([1.5, 1.0, 0.8]),
+            "correlation_cholesky": np.linalg.cholesky(CORRELATION),
+        },
+    ),
+]
+
+MULTIVARIATE = VECTORS + SERIES + MATRICES + DIRECTIONS + COPULAS

@@ -17,17 +17,23 @@ from ppl.distributions.transforms import (
     AffineTransform,
     CatTransform,
     CholeskyTransform,
+    ComplexTransform,
     ComposeTransform,
     CorrCholeskyTransform,
     CorrMatrixCholeskyTransform,
+    DiscreteCosineTransform,
     ExpTransform,
+    HaarTransform,
     IdentityTransform,
     IndependentTransform,
     LowerCholeskyAffine,
     LowerCholeskyTransform,
     OrderedTransform,
+    PackRealFastFourierCoefficientsTransform,
     PermuteTransform,
     PowerTransform,
+    RealFastFourierTransform,
+    RecursiveLinearTransform,
     ReshapeTransform,
     SigmoidTransform,
     SimplexToOrderedTransform,
@@ -38,6 +44,7 @@ from ppl.distributions.transforms import (
 )
 
 TRIL = np.array([[1.5, 0.0, 0.0], [0.3, 0.7, 0.0], [-0.4, 0.2, 1.1]])
+TRANSITION = np.array([[0.9, 0.2], [-0.1, 0.5]])
 ROWS, COLS = np.tril_indices(3)
 STRICT_ROWS, STRICT_COLS = np.tril_indices(3, -1)
 
@@ -100,6 +107,16 @@ CASES = {
     "lower_cholesky_affine": Case(lambda: LowerCholeskyAffine(np.arange(3.0), TRIL), (3,)),
     "permute": Case(lambda: PermuteTransform(np.array([2, 0, 1])), (3,)),
     "reshape": Case(lambda: ReshapeTransform((2, 3), (6,)), (6,)),
+    "fourier_series": Case(
+        lambda: ComposeTransform([PackRealFastFourierCoefficientsTransform((5,)), RealFastFourierTransform((5,)).inv]), (5,)
+    ),
+    "fourier_series_of_even_length": Case(
+        lambda: ComposeTransform([PackRealFastFourierCoefficientsTransform(), RealFastFourierTransform().inv]), (4,)
+    ),
+    "haar": Case(lambda: HaarTransform(dim=-2, flip=True), (5, 2)),
+    "cosine": Case(lambda: DiscreteCosineTransform(smooth=0.7), (5,)),
+    "recursive": Case(lambda: RecursiveLinearTransform(TRANSITION, np.array([1.0, -2.0])), (3, 2)),
+    "complex": Case(lambda: ComposeTransform([ComplexTransform(), ComplexTransform().inv]), (2,)),
     "compose": Case(lambda: ComposeTransform([AffineTransform(1.0, 2.0), OrderedTransform(), AffineTransform(0.0, 3.0)]), (3,)),
     "independent": Case(lambda: IndependentTransform(StickBreakingTransform(), 1), (2, 2), but_last),
     "cat": Case(lambda: CatTransform([ExpTransform(), biject_to(constraints.unit_interval)], -1, [1, 2]), (3,)),
@@ -329,11 +346,56 @@ def test_large_triangles_agree_with_numpy() -> None:
         (lambda: biject_to(constraints.sphere), NotImplementedError, "Sphere"),
         (lambda: biject_to.register(3, ExpTransform), TypeError, "Constraint"),
         (lambda: StickBreakingTransform().forward_shape(()), ValueError, "vectors"),
+        (lambda: ComplexTransform()(np.ones((4, 3), np.float32)), ValueError, r"ComplexTransform .* size 2, .* \(4, 3\)"),
+        (lambda: ComplexTransform().forward_shape(()), ValueError, r"ComplexTransform .* shape \(\)"),
+        (lambda: RecursiveLinearTransform(np.ones(2)), ValueError, r"transition_matrix must be a square .* shape \(2,\)"),
+        (lambda: RecursiveLinearTransform(TRANSITION, np.ones(3)), ValueError, r"initial_value must be vectors \(..., 2\)"),
+        (lambda: RecursiveLinearTransform(TRANSITION, 1.0), ValueError, r"initial_value .* but got shape \(\)"),
+        (lambda: RecursiveLinearTransform(TRANSITION)(np.ones(2)), ValueError, r"series of vectors, .* \(..., T, 2\), .* \(2,\)"),
+        (lambda: RecursiveLinearTransform(TRANSITION).inv(np.ones((4, 3))), ValueError, r"RecursiveLinear.* shape \(4, 3\)"),
     ],
 )
 def test_errors_name_the_argument(call: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         call()
+
+
+def test_complex_numbers_are_pairs() -> None:
+    t = biject_to(constraints.complex)
+    assert t == ComplexTransform() and t.codomain is constraints.complex
+    x = np.array([[1.0, -2.0], [0.5, 3.0], [0.0, 1.0]], np.float32)
+    y = t(x)
+    assert y.dtype == np.complex64 and t.forward_shape(x.shape) == y.shape and t.inverse_shape(y.shape) == x.shape
+    np.testing.assert_array_equal(y, [1 - 2j, 0.5 + 3j, 1j])
+    np.testing.assert_array_equal(t.inv(y), x)
+    np.testing.assert_array_equal(t.inv(np.float32(2.0)), [2.0, 0.0])
+    np.testing.assert_array_equal(jax.vmap(t)(x), y)
+    log_det = t.log_abs_det_jacobian(x, y)
+    assert log_det.shape == (3,) and log_det.dtype == np.float32 and not log_det.any()
+    assert biject_to(constraints.independent(constraints.complex, 1)).domain.event_dim == 2
+    np.testing.assert_array_equal(t.inv(constraints.complex.feasible_like(np.asarray(y))), np.zeros((3, 2)))
+
+
+def test_recursion_broadcasts_its_batches() -> None:
+    rng = np.random.default_rng(0)
+    matrix, start, eps = 0.5 * rng.normal(size=(3, 1, 2, 2)), rng.normal(size=(4, 2)), rng.normal(size=(5, 1, 1, 6, 2))
+    expected, state = [], np.broadcast_to(start, (5, 3, 4, 2))
+    for k in range(6):
+        state = np.einsum("...ij,...j->...i", matrix, state) + eps[..., k, :]
+        expected.append(state)
+    with jax.enable_x64(True):
+        t = RecursiveLinearTransform(matrix, start)
+        x = jax.jit(lambda eps: t(eps))(eps)
+        np.testing.assert_allclose(x, np.stack(expected, -2), atol=1e-12)
+        np.testing.assert_allclose(t.inv(x), np.broadcast_to(eps, x.shape), atol=1e-12)
+        assert t.forward_shape(eps.shape) == t.inverse_shape(x.shape) == x.shape
+        assert t.log_abs_det_jacobian(eps, x).shape == (5, 3, 4)
+        from_zero = RecursiveLinearTransform(matrix)
+        np.testing.assert_allclose(from_zero(eps), RecursiveLinearTransform(matrix, np.zeros(1))(eps), atol=1e-12)
+        mapped = jax.vmap(lambda t, eps: t(eps), in_axes=(0, None))(from_zero, eps[0])
+        np.testing.assert_allclose(mapped, from_zero(eps[0])[:, None], atol=1e-12)
+    assert from_zero == RecursiveLinearTransform(matrix) != t
+    assert t(eps.astype(np.float32)).dtype == np.float32
 
 
 def test_registry_takes_classes_instances_and_subclasses() -> None:

@@ -1,5 +1,6 @@
 """Continuous families, one file per kind of support."""
 
+from ppl.distributions.continuous.heavy import Dagum, DoublyTruncatedPowerLaw, Levy, LowerTruncatedPowerLaw
 from ppl.distributions.continuous.interval import Beta, BetaProportion, Kumaraswamy, LogUniform, Uniform
 from ppl.distributions.continuous.lkj import LKJ, LKJCholesky
 from ppl.distributions.continuous.matrices import (
@@ -14,6 +15,7 @@ from ppl.distributions.continuous.multivariate_normal import (
     MultivariateNormal,
     MultivariateStudentT,
 )
+from ppl.distributions.continuous.polya_gamma import TruncatedPolyaGamma
 from ppl.distributions.continuous.positive import (
     Chi2,
     Exponential,

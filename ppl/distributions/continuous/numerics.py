@@ -79,6 +79,14 @@ def at_least_tiny(x: Array) -> Array:
     return lax.max(x, np.asarray(jnp.finfo(x.dtype).tiny, x.dtype))
 
 
+def above(x: Array, low: ArrayLike) -> Array:
+    """`x` moved above `low`, for draws that round to that end, with the derivatives of `x`."""
+    x, low = promote_shapes(x, low)
+    low = lax.stop_gradient(jnp.asarray(low, x.dtype))
+    next_above = jnp.nextafter(low, jnp.asarray(np.inf, x.dtype))
+    return jnp.where(x > low, x, next_above + (x - lax.stop_gradient(x)))
+
+
 def inside_unit(x: Array) -> Array:
     """`x` moved into the open unit interval, for draws that round to its ends."""
     finfo = jnp.finfo(x.dtype)

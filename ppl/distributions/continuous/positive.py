@@ -409,14 +409,15 @@ class Weibull(Distribution):
         log_z = lax.log(jnp.where(inside, value, 1.0)) - log(scale)
         return within(inside, (k - 1.0) * log_z - lax.exp(k * log_z) + log(k / scale))
 
-    def _cumulative_hazard(self, value: ArrayLike) -> Array:
+    def cumulative_hazard(self, value: ArrayLike) -> Array:
+        """`-log P(X > value)`."""
         value, scale, k = with_value(value, self.scale, self.concentration)
         inside = value > 0
         inside, hazard = promote_shapes(inside, jnp.exp(k * (jnp.log(jnp.where(inside, value, 1.0)) - log(scale))))
         return jnp.where(inside, hazard, 0.0)
 
     def cdf(self, value: ArrayLike) -> Array:
-        return -jnp.expm1(-self._cumulative_hazard(value))
+        return -jnp.expm1(-self.cumulative_hazard(value))
 
     def icdf(self, q: ArrayLike) -> Array:
         q, scale, k = with_value(q, self.scale, self.concentration)
@@ -471,9 +472,13 @@ class Gompertz(Distribution):
         x = rate * jnp.where(inside, value, 0.0)
         return within(inside, log(c) + log(rate) + x - c * lax.expm1(x))
 
-    def cdf(self, value: ArrayLike) -> Array:
+    def cumulative_hazard(self, value: ArrayLike) -> Array:
+        """`-log P(X > value)`."""
         value, c, rate = with_value(value, self.concentration, self.rate)
-        return -jnp.expm1(-c * jnp.expm1(rate * jnp.maximum(value, 0.0)))
+        return c * jnp.expm1(rate * jnp.maximum(value, 0.0))
+
+    def cdf(self, value: ArrayLike) -> Array:
+        return -jnp.expm1(-self.cumulative_hazard(value))
 
     def icdf(self, q: ArrayLike) -> Array:
         q, c, rate = with_value(q, self.concentration, self.rate)

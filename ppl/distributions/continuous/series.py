@@ -25,6 +25,7 @@ from ppl.distributions.continuous.triangular import (
 )
 from ppl.distributions.distribution.base import Distribution
 from ppl.distributions.special.elementary import log
+from ppl.distributions.transforms import RecursiveLinearTransform
 from ppl.distributions.util import as_operand, promote_shapes, sum_rightmost, validate_sample
 
 __all__ = ["EulerMaruyama", "GaussianRandomWalk", "GaussianStateSpace"]
@@ -157,46 +158,31 @@ class GaussianStateSpace(CovarianceParameters):
             raise ValueError(f"{owner}: the matrices must have the same dimension, that of the state; got {sizes}")
         super().__init__(np.broadcast_shapes(*batches), (self.num_steps, d), validate_args=validate_args)
 
-    def _start(self, shape: Shape, dtype: Any) -> Array:
-        """`z_0`, broadcast to `shape`."""
-        if "initial_value" not in self.__dict__:
-            return jnp.zeros(shape, dtype)
-        return jnp.broadcast_to(prepend_ones(jnp.asarray(self.initial_value), len(shape)), shape)
+    @property
+    def _from_innovations(self) -> RecursiveLinearTransform:
+        """The map from innovations `(..., T, d)` to states."""
+        return RecursiveLinearTransform(self.transition_matrix, self.__dict__.get("initial_value"))
 
     def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
         """Paths of shape `sample_shape + batch_shape + (T, d)`."""
         lead, (num_steps, d) = (*sample_shape, *self.batch_shape), self.event_shape
         noise = random.normal(key, (num_steps, *lead, d), dtype=self._dtype)
-        transition, scale_tril = self.transition_matrix, self.scale_tril
-
-        def step(state: Array, eps: Array) -> tuple[Array, Array]:
-            state = matrix_times_vectors(transition, state) + matrix_times_vectors(scale_tril, eps)
-            return state, state
-
-        return jnp.moveaxis(lax.scan(step, self._start((*lead, d), noise.dtype), noise)[1], 0, -2)
+        innovations = matrix_times_vectors(self.scale_tril, noise)
+        return self._from_innovations(jnp.moveaxis(innovations, 0, -2))
 
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
         """Log density of paths `(..., T, d)`."""
         value = jnp.asarray(value)
         lead = np.broadcast_shapes(value.shape[:-2], self.batch_shape)
-        value = jnp.broadcast_to(value, (*lead, *value.shape[-2:]))
-        start = self._start((*lead, value.shape[-1]), value.dtype)[..., None, :]
-        before = jnp.concatenate([start, lax.slice_in_dim(value, 0, -1, axis=value.ndim - 2)], axis=-2)
-        innovations = value - matrix_times_vectors(over_rows(self.transition_matrix), before)
+        innovations = self._from_innovations.inv(jnp.broadcast_to(value, (*lead, *value.shape[-2:])))
         given = {name: over_rows(self.__dict__[name]) for name in _MATRICES if name in self.__dict__}
         return MultivariateNormal(0.0, validate_args=False, **given).log_prob(innovations).sum(-1)
 
     @property
     def mean(self) -> Array:
         """`A^t z_0`."""
-        start = self._start((*self.batch_shape, self.event_shape[-1]), self._dtype)
-
-        def step(state: Array, _: None) -> tuple[Array, Array]:
-            state = matrix_times_vectors(self.transition_matrix, state)
-            return state, state
-
-        return jnp.moveaxis(lax.scan(step, start, length=self.num_steps)[1], 0, -2)
+        return self._from_innovations(jnp.zeros(self.shape(), self._dtype))
 
     @property
     def variance(self) -> Array:

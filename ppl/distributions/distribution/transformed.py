@@ -137,28 +137,40 @@ class TransformedDistribution(Distribution):
         dims = support.event_dim
         return safe, inside.all(tuple(range(inside.ndim - dims, inside.ndim))) if dims else inside
 
-    def _sign(self) -> Any:
+    @property
+    def sign(self) -> Any:
+        """1 where the transforms increase, -1 where they decrease.
+
+        Raises:
+            NotImplementedError: if one of them is not a monotone map of scalars.
+        """
         sign: Any = 1
         for transform in self.transforms:
             sign = sign * transform.sign
         return sign
 
-    def cdf(self, value: ArrayLike) -> Array:
-        sign = self._sign()
-        bounded = _is_bounded(self.support)
-        x, inside = self._inside(value) if bounded else (value, None)
+    def preimage(self, value: ArrayLike) -> tuple[ArrayLike, Array | None]:
+        """What the base takes for `value`, and whether it lies inside bounds of the support, or None if that has none."""
+        x, inside = self._inside(value) if _is_bounded(self.support) else (value, None)
         for transform in reversed(self.transforms):
             x = transform._inverse(x)
-        out = _flip(self.base_dist.cdf(x), sign)
+        return x, inside
+
+    def continued(self, value: ArrayLike, inside: Array | None, out: Array, below: float, above: float) -> Array:
+        """`out` inside the support, and constants below and above it."""
         if inside is None:
             return out
-        support = self.support
-        lower = getattr(support, "lower_bound", None)
+        lower = getattr(self.support, "lower_bound", None)
         value, inside, out, lower_ = promote_shapes(value, inside, out, -np.inf if lower is None else lower)
-        return jnp.where(inside, out, jnp.where(value <= lower_, 0.0, 1.0))
+        return jnp.where(inside, out, jnp.where(value <= lower_, below, above))
+
+    def cdf(self, value: ArrayLike) -> Array:
+        sign = self.sign
+        x, inside = self.preimage(value)
+        return self.continued(value, inside, _flip(self.base_dist.cdf(x), sign), 0.0, 1.0)
 
     def icdf(self, q: ArrayLike) -> Array:
-        x = self.base_dist.icdf(_flip(q, self._sign()))
+        x = self.base_dist.icdf(_flip(q, self.sign))
         for transform in self.transforms:
             x = transform(x)
         return x

@@ -12,6 +12,12 @@ from ppl.distributions.transforms.elementwise import (
     SigmoidTransform,
     SoftplusTransform,
 )
+from ppl.distributions.transforms.frequencies import (
+    DiscreteCosineTransform,
+    HaarTransform,
+    PackRealFastFourierCoefficientsTransform,
+    RealFastFourierTransform,
+)
 from ppl.distributions.transforms.matrices import (
     CholeskyTransform,
     CorrCholeskyTransform,
@@ -21,7 +27,8 @@ from ppl.distributions.transforms.matrices import (
     ScaledUnitLowerCholeskyTransform,
     SoftplusLowerCholeskyTransform,
 )
-from ppl.distributions.transforms.shapes import PermuteTransform, ReshapeTransform, UnpackTransform
+from ppl.distributions.transforms.recursive import RecursiveLinearTransform
+from ppl.distributions.transforms.shapes import ComplexTransform, PermuteTransform, ReshapeTransform, UnpackTransform
 from ppl.distributions.transforms.vectors import (
     L1BallTransform,
     OrderedTransform,

@@ -12,9 +12,53 @@ from jax import lax
 from ppl._typing import Array, ArrayLike, PyTree, Shape
 from ppl.distributions import constraints
 from ppl.distributions.constraints import Constraint
-from ppl.distributions.transforms.base import Transform
+from ppl.distributions.transforms.base import ParameterFreeTransform, Transform
 from ppl.distributions.transforms.elementwise import as_float
-from ppl.distributions.util import as_operand, as_parameter, is_concrete
+from ppl.distributions.util import as_operand, as_parameter, float_dtype, is_concrete
+
+
+def as_complex(x: ArrayLike) -> Array:
+    """`x` as a JAX array of complex numbers, of the width of its own numbers."""
+    return jnp.asarray(x, np.result_type(float_dtype(x), np.complex64))
+
+
+class ComplexTransform(ParameterFreeTransform):
+    """Pairs of reals along the last axis to complex numbers, `y = x_1 + i x_2`, with log-determinant zero.
+
+    Raises:
+        ValueError: if the last axis is not of size 2.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> complex(ComplexTransform()(jnp.array([1.0, -2.0])))
+        (1-2j)
+    """
+
+    domain = constraints.real_vector
+    codomain = constraints.complex
+
+    def __call__(self, x: ArrayLike) -> Array:
+        x = as_float(x)
+        self.forward_shape(x.shape)
+        return lax.complex(x[..., 0], x[..., 1])
+
+    def _inverse(self, y: ArrayLike) -> Array:
+        y = as_complex(y)
+        return lax.concatenate([lax.expand_dims(part, (y.ndim,)) for part in (lax.real(y), lax.imag(y))], y.ndim)
+
+    def log_abs_det_jacobian(self, x: ArrayLike, y: ArrayLike, intermediates: Any = None) -> Array:
+        return jnp.zeros(self.forward_shape(np.shape(x)), as_float(x).dtype)
+
+    def forward_shape(self, shape: Shape) -> Shape:
+        if not shape or shape[-1] != 2:
+            raise ValueError(
+                f"ComplexTransform needs pairs of reals, the real and imaginary parts, in a last axis of size 2, but got shape "
+                f"{tuple(shape)}"
+            )
+        return shape[:-1]
+
+    def inverse_shape(self, shape: Shape) -> Shape:
+        return (*shape, 2)
 
 
 class PermuteTransform(Transform):
