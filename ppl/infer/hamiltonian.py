@@ -12,7 +12,6 @@ from jax import lax
 from ppl import _random as random
 from ppl._typing import Array, Key, PyTree
 from ppl.infer.adaptation.covariance import WelfordState
-from ppl.infer.adaptation.dual_averaging import DualAveragingState
 from ppl.infer.adaptation.step_size_search import find_step_size
 from ppl.infer.adaptation.warmup import Schedule, Signal, Warmup, WarmupState
 from ppl.infer.algorithms.fused import FusedTarget, Fusing, call_fused, fusing, whole_program
@@ -77,7 +76,7 @@ class HMCAdaptState(NamedTuple):
         inverse_mass_matrix: M^-1; for models a dict from tuples of site names to vectors (diagonal) or matrices.
         mass_matrix_sqrt: R with M = R R'.
         mass_matrix_sqrt_inv: its inverse.
-        ss_state: of dual averaging.
+        ss_state: by what the step size is found.
         mm_state: of the covariance estimate.
         window_idx: number of the adaptation window.
         rng_key: unused; kept for its name.
@@ -378,7 +377,7 @@ class HamiltonianProcess:
                 inverse_mass_matrix=self._name_blocks(adapt.metric.inverse),
                 mass_matrix_sqrt=self._name_blocks(adapt.metric.root),
                 mass_matrix_sqrt_inv=self._name_blocks(adapt.metric.root_inverse),
-                ss_state=adapt.averaging,
+                ss_state=adapt.tuning,
                 mm_state=adapt.covariance,
                 window_idx=adapt.window,
                 rng_key=carry.rng_key,
@@ -422,7 +421,7 @@ class HamiltonianProcess:
                     root=self._blocks(adapt.mass_matrix_sqrt),
                     root_inverse=self._blocks(adapt.mass_matrix_sqrt_inv),
                 ),
-                averaging=DualAveragingState(*adapt.ss_state),
+                tuning=adapt.ss_state,
                 covariance=WelfordState(*adapt.mm_state),
                 window=adapt.window_idx,
             ),

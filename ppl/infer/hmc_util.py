@@ -213,7 +213,7 @@ def warmup_adapter(
         inner = WarmupState(
             step_size=state.step_size,
             metric=Metric((state.inverse_mass_matrix,), (state.mass_matrix_sqrt,), (state.mass_matrix_sqrt_inv,)),
-            averaging=DualAveragingState(*state.ss_state),
+            tuning=state.ss_state,
             covariance=WelfordState(*state.mm_state),
             window=state.window_idx,
         )
@@ -231,7 +231,7 @@ def _public(state: WarmupState, rng_key: Key) -> HMCAdaptState:
         inverse_mass_matrix=metric.inverse[0],
         mass_matrix_sqrt=metric.root[0],
         mass_matrix_sqrt_inv=metric.root_inverse[0],
-        ss_state=state.averaging,
+        ss_state=state.tuning,
         mm_state=state.covariance,
         window_idx=state.window,
         rng_key=rng_key,

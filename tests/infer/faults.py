@@ -184,7 +184,7 @@ class TakesLastIterate(Warmup):
 
     def _adapt_step_size(self, i: Array, signal: Any, state: Any, schedule: Any) -> Any:
         adapted = super()._adapt_step_size(i, signal, state, schedule)
-        return adapted._replace(step_size=jnp.exp(adapted.averaging.x_t))
+        return adapted._replace(step_size=jnp.exp(adapted.tuning.averaging.x_t))
 
 
 @dataclass(frozen=True)

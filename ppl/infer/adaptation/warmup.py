@@ -1,4 +1,4 @@
-"""Warm-up of Hamiltonian kernels: step size by dual averaging, metric by the covariance of slow windows.
+"""Warm-up of Hamiltonian kernels: step size by dual averaging and a curve of acceptance, metric by the covariance of slow windows.
 
 Source: Stan reference manual, "Automatic parameter tuning"; Hoffman, Gelman (2014), JMLR 15, section 3.2 and Algorithm 4.
 """
@@ -12,12 +12,13 @@ import numpy as np
 from jax import lax
 
 from ppl._typing import Array
+from ppl.infer.adaptation.acceptance import AcceptanceCurve, curve_init, curve_update, log_step_size_of
 from ppl.infer.adaptation.covariance import WelfordState, estimate, regularize, welford_init, welford_update
 from ppl.infer.adaptation.dual_averaging import DualAveragingState, dual_averaging_init, dual_averaging_update
 from ppl.infer.algorithms.metric import Metric, metric_from_inverse
 from ppl.infer.algorithms.protocols import HamiltonianParams, tree_select
 
-__all__ = ["Schedule", "Signal", "Warmup", "WarmupState"]
+__all__ = ["Schedule", "Signal", "StepSizeState", "Warmup", "WarmupState"]
 
 StepSizeSearch = Callable[[Array, Metric], Array]
 
@@ -36,12 +37,19 @@ class Signal(NamedTuple):
     accept_prob: Array
 
 
+class StepSizeState(NamedTuple):
+    """What the step size is found by: dual averaging while it is sought, and the curve of acceptance for the last one."""
+
+    averaging: DualAveragingState
+    curve: AcceptanceCurve
+
+
 class WarmupState(NamedTuple):
     """Step size and metric in use, their estimators, and the number of the window."""
 
     step_size: Array
     metric: Metric
-    averaging: DualAveragingState
+    tuning: StepSizeState
     covariance: WelfordState
     window: Array
 
@@ -70,9 +78,14 @@ class Warmup:
         return WarmupState(
             step_size=step_size,
             metric=metric,
-            averaging=dual_averaging_init(_log(step_size * 10)),
+            tuning=self._new_tuning(step_size),
             covariance=welford_init(self.block_shapes, step_size.dtype),
             window=first,
+        )
+
+    def _new_tuning(self, step_size: Array) -> StepSizeState:
+        return StepSizeState(
+            averaging=dual_averaging_init(_log(step_size * 10)), curve=curve_init(_log(step_size), self.target_accept_prob)
         )
 
     def params(self, i: Array, state: WarmupState, schedule: Schedule) -> HamiltonianParams:
@@ -102,12 +115,14 @@ class Warmup:
         return (window > 0) & (following >= 0)
 
     def _adapt_step_size(self, i: Array, signal: Signal, state: WarmupState, schedule: Schedule) -> WarmupState:
-        averaging = dual_averaging_update(self.target_accept_prob - signal.accept_prob, state.averaging)
+        target = self.target_accept_prob
+        averaging = dual_averaging_update(target - signal.accept_prob, state.tuning.averaging)
+        curve = curve_update(state.tuning.curve, jnp.log(state.step_size), signal.accept_prob, averaging.x_avg, target)
         is_last = i + 1 >= schedule.num_warmup
-        log_step_size = lax.select(is_last, averaging.x_avg, averaging.x_t)
+        log_step_size = lax.select(is_last, log_step_size_of(curve, target), averaging.x_t)
         bounds = jnp.finfo(log_step_size.dtype)
         step_size = jnp.clip(jnp.exp(log_step_size), float(bounds.tiny), float(bounds.max))
-        return state._replace(step_size=step_size, averaging=averaging)
+        return state._replace(step_size=step_size, tuning=StepSizeState(averaging, curve))
 
     def _collect(self, signal: Signal, state: WarmupState, schedule: Schedule) -> WarmupState:
         updated = welford_update(signal.position, state.covariance)
@@ -127,7 +142,7 @@ class Warmup:
             return WarmupState(
                 step_size=step_size,
                 metric=metric,
-                averaging=dual_averaging_init(jnp.log(10.0 * step_size)) if self.adapt_step_size else state.averaging,
+                tuning=self._new_tuning(step_size) if self.adapt_step_size else state.tuning,
                 covariance=welford_init(self.block_shapes, step_size.dtype),
                 window=state.window,
             )
