@@ -138,15 +138,8 @@ def no_subtree_checks(kinetic: Any, metric: Any, leaf: Any, checkpoints: Array) 
 
 
 def ends_only(kinetic: Any, metric: Any, first: Any, last: Any, sums: Any) -> Array:
-    """No checks across halves."""
+    """The plain criterion, without checks across halves."""
     return is_turning(kinetic, metric, first[0], last[1], sums[0] + sums[1])
-
-
-def plain_ends_only(kinetic: Any, metric: Any, first: Any, last: Any, sums: Any) -> Array:
-    """Nor half of the ends taken off the sum."""
-    total = sums[0] + sums[1]
-    along = [jnp.sum(kinetic.velocity(metric, end) * total) for end in (first[0], last[1])]
-    return (along[0] <= 0) | (along[1] <= 0)
 
 
 def slot_too_far(checkpoint_slot: Callable[..., Array]) -> Callable[..., Array]:

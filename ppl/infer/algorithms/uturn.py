@@ -2,8 +2,7 @@
 
 A tree is built leaf by leaf. A balanced sub-tree closes at an odd leaf n (counted from 0), one for each trailing one bit of n,
 and only one leaf per level has to be remembered for it. Beside the criterion on a sub-tree's own ends, two more across the junction
-of its halves see the turns that the ends alone miss where steps resonate with the period of a near normal target. Half of the ends
-is taken off the sum of the momenta, so that trajectories end no later than they turn: a fifth fewer steps where they are long.
+of its halves see the turns that the ends alone miss where steps resonate with the period of a near normal target.
 
 Source: Betancourt (2017), arXiv:1701.02434, appendix A.4.2 (criterion); Phan, Pradhan, Jankowiak (2019), arXiv:1912.11554,
 appendix A (iterative form).
@@ -29,13 +28,9 @@ class Leaf(NamedTuple):
 
 
 def is_turning(kinetic: Kinetic, metric: Metric, first: Array, last: Array, momentum_sum: Array) -> Array:
-    """v_first . rho <= 0 or v_last . rho <= 0, for the sum rho of the momenta over a (sub-)tree, its ends counted half.
-
-    That is the trapezoidal rule for the integral of the momentum between the ends: the way from one to the other.
-    """
-    way = momentum_sum - 0.5 * (first + last)
-    along_first = jnp.sum(kinetic.velocity(metric, first) * way)
-    along_last = jnp.sum(kinetic.velocity(metric, last) * way)
+    """v_first . rho <= 0 or v_last . rho <= 0, for the momenta at the ends of a (sub-)tree and the sum rho over all its leaves."""
+    along_first = jnp.sum(kinetic.velocity(metric, first) * momentum_sum)
+    along_last = jnp.sum(kinetic.velocity(metric, last) * momentum_sum)
     return (along_first <= 0) | (along_last <= 0)
 
 
