@@ -47,5 +47,5 @@ def rows(name: str, ask: Ask) -> list[Row]:
         row("of which compilation", name, fresh, "compile_seconds", "s", goal=0.25 if name == "sites_200" else None),
         row("programs compiled", name, fresh, "programs", "", goal=5, goal_on="ppl"),
         row("first run, cache filled", name, filled, "seconds", "s"),
-        row("  less sampling", name, filled, "overhead", "s", goal=1.0, goal_on="ppl"),
+        row("  less sampling", name, filled, "overhead", "s", goal=None if name == "sites_200" else 1.0, goal_on="ppl"),
     ]
