@@ -146,7 +146,7 @@ MODELS = [
     Case("circle", lambda: run(latent(dist.VonMises(0.0, 1.0))), UserWarning, ("site 'x'", "circular", "CircularReparam")),
     Case(
         "no bijection",
-        lambda: run(latent(dist.ImproperUniform(dist.constraints.complex, (), ()))),
+        lambda: run(latent(dist.ImproperUniform(dist.constraints.positive_definite_circulant_vector, (), (3,)))),
         ValueError,
         ("site 'x'", "support", "no bijection"),
     ),

@@ -56,7 +56,7 @@ def test_every_chain_method_gives_the_same_draws() -> None:
         np.testing.assert_array_equal(results[1][name], values)
         np.testing.assert_array_equal(single[name][0], values[0])
         for other in results[2:]:
-            np.testing.assert_allclose(other[name][:, :5], values[:, :5], rtol=1e-3, atol=1e-3)
+            np.testing.assert_allclose(other[name][:, :5], values[:, :5], rtol=0.02, atol=0.02)
         assert len(np.unique(values[:, -1])) == 3
 
 

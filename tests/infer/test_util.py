@@ -282,3 +282,15 @@ def test_plate_nesting():
 
     trace = handlers.trace(handlers.seed(nested, 0)).get_trace()
     assert util._guess_max_plate_nesting(trace) == 3
+
+
+def test_a_complex_site_moves_as_two_reals() -> None:
+    """Its density is real, and nothing is cast."""
+
+    def model() -> None:
+        x = ppl.sample("x", dist.ImproperUniform(dist.constraints.complex, (), ()))
+        ppl.factor("near", -(jnp.abs(x - (1.0 + 2.0j)) ** 2))
+
+    energy, gradient = jax.value_and_grad(lambda z: util.potential_energy(model, (), {}, {"x": z}))(jnp.array([1.0, 0.5]))
+    np.testing.assert_allclose(energy, 2.25, rtol=1e-5)
+    np.testing.assert_allclose(gradient, [0.0, -3.0], rtol=1e-5)
