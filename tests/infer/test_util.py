@@ -291,6 +291,7 @@ def test_a_complex_site_moves_as_two_reals() -> None:
         x = ppl.sample("x", dist.ImproperUniform(dist.constraints.complex, (), ()))
         ppl.factor("near", -(jnp.abs(x - (1.0 + 2.0j)) ** 2))
 
-    energy, gradient = jax.value_and_grad(lambda z: util.potential_energy(model, (), {}, {"x": z}))(jnp.array([1.0, 0.5]))
+    with jax.numpy_dtype_promotion("standard"):
+        energy, gradient = jax.value_and_grad(lambda z: util.potential_energy(model, (), {}, {"x": z}))(jnp.array([1.0, 0.5]))
     np.testing.assert_allclose(energy, 2.25, rtol=1e-5)
     np.testing.assert_allclose(gradient, [0.0, -3.0], rtol=1e-5)
