@@ -49,20 +49,24 @@ def _compare_all(names: list[str], directory: Path, seed: int, target: Path) -> 
         if outcome.complaints:
             # of so many comparisons some fail by chance; one that fails for a reason fails again
             repeated.append(name)
-            print("\n".join(f"  {complaint}" for complaint in outcome.complaints))
+            _print_complaints(outcome)
             outcome = check(name, directory, seed + REPEAT)
             print(f"{outcome.line()} (again, with seed {seed + REPEAT})", flush=True)
         outcomes.append(outcome)
     failed = [outcome for outcome in outcomes if outcome.complaints]
     for outcome in failed:
         print(f"\n{outcome.name}")
-        print("\n".join(f"  {complaint}" for complaint in outcome.complaints))
+        _print_complaints(outcome)
     again = f", of which {len(repeated)} at the second try ({', '.join(repeated)})" if repeated else ""
     print(f"\n{len(outcomes) - len(failed)} of {len(outcomes)} posteriors match{again if not failed else ''}")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps([outcome.as_dict() for outcome in outcomes], indent=1))
     print(f"written to {target}")
     return min(len(failed), 100)
+
+
+def _print_complaints(outcome: Outcome) -> None:
+    print("\n".join(f"  {complaint}" for complaint in outcome.complaints))
 
 
 if __name__ == "__main__":

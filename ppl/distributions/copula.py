@@ -12,7 +12,7 @@ from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions import constraints
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.continuous.interval import Beta
-from ppl.distributions.continuous.numerics import as_value, at_least_tiny, inside_unit, with_value
+from ppl.distributions.continuous.numerics import as_value, at_least_tiny, inside_unit
 from ppl.distributions.continuous.positive import Gamma
 from ppl.distributions.continuous.real import SymmetricLocationScale
 from ppl.distributions.continuous.triangular import (
@@ -28,19 +28,12 @@ from ppl.distributions.continuous.triangular import (
     square_dim,
 )
 from ppl.distributions.distribution import Distribution, ExpandedDistribution
-from ppl.distributions.special import beta_logit_quantile, gamma_log_quantile, log_betainc_pair, log_ndtr, log_ndtr_inverse
+from ppl.distributions.special import beta_logit_quantile, gamma_log_quantile, log_ndtr, log_ndtr_inverse
 from ppl.distributions.special.elementary import is_number, operands
 from ppl.distributions.tails import log_tails
 from ppl.distributions.util import as_operand, batch_shape_of, clamp_probs, float_dtype, promote_shapes, validate_sample
 
 # from a marginal to the standard normal law, and back -------------------------------------------------------------------
-
-
-@log_tails.register
-def _of_beta(d: Beta, value: ArrayLike) -> tuple[Array, Array]:
-    value, a, b = with_value(value, d.concentration1, d.concentration0)
-    a, b, x = operands(a, b, jnp.clip(value, 0.0, 1.0))
-    return log_betainc_pair(a, b, x, 1.0 - x)
 
 
 def normal_score(d: Distribution, value: ArrayLike) -> Array:

@@ -9,7 +9,7 @@ from jax import lax, random
 from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions import constraints
 from ppl.distributions.continuous.numerics import filled, with_value
-from ppl.distributions.continuous.triangular import as_float, prepend_ones
+from ppl.distributions.continuous.triangular import as_vectors, prepend_ones
 from ppl.distributions.distribution import Distribution
 from ppl.distributions.special import log_i0e, von_mises_centered
 from ppl.distributions.special.elementary import HALF_LOG_2PI, operands
@@ -100,13 +100,8 @@ class ProjectedNormal(Distribution):
     reparametrized_params = ["concentration"]
 
     def __init__(self, concentration: ArrayLike, *, validate_args: bool | None = None) -> None:
-        concentration = as_float(concentration)
-        shape = np.shape(concentration)
-        if not shape:
-            raise ValueError(
-                "ProjectedNormal: concentration must be at least one-dimensional, got a scalar; pass one number per dimension"
-            )
-        self.concentration = concentration
+        self.concentration = as_vectors("ProjectedNormal", "concentration", concentration, "dimension")
+        shape = np.shape(self.concentration)
         super().__init__(shape[:-1], shape[-1:], validate_args=validate_args)
 
     @classmethod

@@ -6,11 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from ppl._typing import Array, ArrayLike
+from ppl.distributions.continuous.interval import Beta
 from ppl.distributions.continuous.numerics import with_value
 from ppl.distributions.continuous.positive import Exponential, Gamma, Gompertz, Weibull
 from ppl.distributions.continuous.real import SymmetricLocationScale
 from ppl.distributions.distribution import Distribution, ExpandedDistribution, TransformedDistribution
-from ppl.distributions.special import log_gammainc_pair
+from ppl.distributions.special import log_betainc_pair, log_gammainc_pair
 from ppl.distributions.special.elementary import log1mexp, operands
 from ppl.distributions.util import promote_shapes
 
@@ -54,6 +55,13 @@ def _of_gamma(d: Gamma, value: ArrayLike) -> tuple[Array, Array]:
     value, a, rate = with_value(value, d.concentration, d.rate)
     a, x = operands(a, jnp.maximum(value, 0.0) * rate)
     return log_gammainc_pair(a, x)
+
+
+@log_tails.register
+def _of_beta(d: Beta, value: ArrayLike) -> tuple[Array, Array]:
+    value, a, b = with_value(value, d.concentration1, d.concentration0)
+    a, b, x = operands(a, b, jnp.clip(value, 0.0, 1.0))
+    return log_betainc_pair(a, b, x, 1.0 - x)
 
 
 def _from_hazard(hazard: Array) -> tuple[Array, Array]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
 import numpy as np
 from scipy import integrate, stats
 
@@ -46,6 +47,22 @@ class Case:
     def reference(self) -> Any:
         """The law in SciPy, or None."""
         return None if self.scipy is None else self.scipy(**self.params)
+
+
+def offers(d: dist.Distribution, member: str, *args: Any) -> bool:
+    """Whether the distribution implements a property or method; of `has_rsample`, whether it is true."""
+
+    def call(d: dist.Distribution) -> Any:
+        attribute = getattr(d, member)
+        return attribute(*args) if args or member == "entropy" else attribute
+
+    if member == "has_rsample":
+        return bool(d.has_rsample)
+    try:
+        jax.eval_shape(call, d)
+    except NotImplementedError:
+        return False
+    return True
 
 
 HEAVY = {"moments": "the fourth moment is infinite"}
@@ -332,7 +349,7 @@ INTERVAL = [
         "DoublyTruncatedPowerLaw",
         dist.DoublyTruncatedPowerLaw,
         {"alpha": 1.5, "low": 0.5, "high": 4.0},
-        lambda alpha, low, high: power_law(alpha, low, high),
+        power_law,
         invalid={"alpha": np.nan, "low": -1.0, "high": 0.0},
         outside=(-1.0, 0.4, 4.1),
     ),
@@ -340,7 +357,7 @@ INTERVAL = [
         "DoublyTruncatedPowerLaw-falling",
         dist.DoublyTruncatedPowerLaw,
         {"alpha": -3.5, "low": 0.5, "high": 40.0},
-        lambda alpha, low, high: power_law(alpha, low, high),
+        power_law,
         outside=(0.4, 41.0),
         without={"slopes": "hardly a draw comes near the upper end, on which alone it depends"},
     ),

@@ -1,7 +1,7 @@
 """Every constraint: members and non-members, feasible values, NumPy in NumPy out, values as pytrees."""
 
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -72,10 +72,7 @@ CASES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _strict() -> Iterator[None]:
-    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        yield
+pytestmark = pytest.mark.usefixtures("strict")
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -27,12 +27,7 @@ RNG = np.random.default_rng(0)
 MAX_Z, MIN_P = 5.0, 1e-6
 
 
-@pytest.fixture(autouse=True)
-def _float64_and_strict(request: Any) -> Any:
-    """Everything here runs in float64 with strict promotions, except what is marked with `float32` in its name."""
-    x64 = "float32" not in request.node.name
-    with jax.enable_x64(x64), jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        yield
+pytestmark = pytest.mark.usefixtures("float64_and_strict")
 
 
 def unit_vectors(n: int, d: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from cases import CONTINUOUS, Case
+from cases import CONTINUOUS, Case, offers
 from cases_discrete import DISCRETE
 from cases_multivariate import MULTIVARIATE
 
@@ -15,17 +15,6 @@ N_DRAWS = 3000
 MAX_Z = 5.0  # a two-sided false alarm of 6e-7 each
 WITH_SLOPES, WITHOUT_SLOPES = ("has_rsample", "mean", "variance"), ("moments", "slopes")
 EVERY = CONTINUOUS + DISCRETE + MULTIVARIATE
-
-
-def offers(d: Any, member: str) -> bool:
-    """Whether the distribution implements a property or method without arguments; of `has_rsample`, whether it is true."""
-    if member == "has_rsample":
-        return bool(d.has_rsample)
-    try:
-        jax.eval_shape(lambda d: getattr(d, member)() if member == "entropy" else getattr(d, member), d)
-    except NotImplementedError:
-        return False
-    return True
 
 
 def having(*members: str, without: tuple[str, ...] = ()) -> Any:

@@ -1,7 +1,6 @@
 """Flows: determinants against Jacobians, inverses in any order of the entries, clipped scales that can still be learned."""
 
 import pickle
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -17,10 +16,7 @@ LOWER = np.tril(np.random.default_rng(0).normal(size=(D, D)), -1)
 ORDER = np.array([2, 0, 3, 1], np.int32)
 
 
-@pytest.fixture(autouse=True)
-def _strict() -> Iterator[None]:
-    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        yield
+pytestmark = pytest.mark.usefixtures("strict")
 
 
 def masked(x: Any) -> tuple[Any, Any]:

@@ -1,7 +1,7 @@
 """Fourier, cosine and Haar transforms: NumPy's and SciPy's numbers, determinants in free coordinates, orthonormal matrices."""
 
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -23,10 +23,7 @@ LENGTHS = [(1,), (2,), (5,), (6,), (3, 4), (4, 5), (2, 3, 4)]
 ROOT_HALF = np.sqrt(0.5)
 
 
-@pytest.fixture(autouse=True)
-def _strict() -> Iterator[None]:
-    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        yield
+pytestmark = pytest.mark.usefixtures("strict")
 
 
 def normal(*shape: int) -> np.ndarray:

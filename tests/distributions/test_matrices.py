@@ -28,12 +28,7 @@ PARAMETERS = {"scale_matrix": SCALE, "rate_matrix": RATE, "scale_tril": TRIL}
 ROW_TRIL = np.array([[1.0, 0.0], [0.5, 0.7]])
 
 
-@pytest.fixture(autouse=True)
-def _float64_and_strict(request: Any) -> Any:
-    """Everything here runs in float64 with strict promotions, except what is marked with `float32` in its name."""
-    x64 = "float32" not in request.node.name
-    with jax.enable_x64(x64), jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        yield
+pytestmark = pytest.mark.usefixtures("float64_and_strict")
 
 
 def assert_mean(draws: np.ndarray, expected: np.ndarray) -> None:

@@ -37,12 +37,7 @@ A = np.array([[0.9, 0.2], [-0.1, 0.5]])
 Q = np.array([[0.5, 0.1], [0.1, 0.3]])
 
 
-@pytest.fixture(autouse=True)
-def _float64_and_strict(request: Any) -> Any:
-    """Everything here runs in float64 with strict promotions, except what is marked with `float32` in its name."""
-    x64 = "float32" not in request.node.name
-    with jax.enable_x64(x64), jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        yield
+pytestmark = pytest.mark.usefixtures("float64_and_strict")
 
 
 def state_space_covariance(num_steps: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import CONTINUOUS, Case
+from cases import CONTINUOUS, Case, offers
 from jax import random
 from scipy import stats
 
@@ -30,20 +30,6 @@ def all_cases(*without: str) -> Any:
     """Parametrize a test with the cases for which these properties hold."""
     chosen = [case for case in CONTINUOUS if not set(without) & set(case.without)]
     return pytest.mark.parametrize("case", chosen, ids=lambda case: case.name)
-
-
-def offers(d: Distribution, member: str, *args: Any) -> bool:
-    """Whether the distribution implements a property or method."""
-
-    def call(d: Distribution) -> Any:
-        attribute = getattr(d, member)
-        return attribute(*args) if args or member == "entropy" else attribute
-
-    try:
-        jax.eval_shape(call, d)
-    except NotImplementedError:
-        return False
-    return True
 
 
 @functools.cache

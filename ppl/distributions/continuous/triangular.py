@@ -21,6 +21,7 @@ __all__ = [
     "alternative",
     "as_float",
     "as_vector",
+    "as_vectors",
     "cholesky",
     "diagonal",
     "difference",
@@ -75,6 +76,18 @@ def as_float(x: Any) -> Any:
         return x
     known = as_operand(x)
     return known if is_number(known) else known.astype(float_dtype())
+
+
+def as_vectors(owner: str, name: str, x: Any, entry: str) -> Any:
+    """A parameter `(..., d)` as it is kept; `entry` is what a number of it belongs to.
+
+    Raises:
+        ValueError: a scalar.
+    """
+    x = as_float(x)
+    if not np.shape(x):
+        raise ValueError(f"{owner}: {name} must be at least one-dimensional, got a scalar; pass one number per {entry}")
+    return x
 
 
 def exactly_one_matrix(owner: str, **matrices: Any) -> tuple[str, Any]:

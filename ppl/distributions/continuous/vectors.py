@@ -15,6 +15,7 @@ from ppl.distributions.continuous.triangular import (
     alternative,
     as_float,
     as_vector,
+    as_vectors,
     cholesky,
     difference,
     exactly_one_matrix,
@@ -59,13 +60,8 @@ class Dirichlet(Distribution):
     reparametrized_params = ["concentration"]
 
     def __init__(self, concentration: ArrayLike, *, validate_args: bool | None = None) -> None:
-        concentration = as_float(concentration)
-        shape = np.shape(concentration)
-        if not shape:
-            raise ValueError(
-                "Dirichlet: concentration must be at least one-dimensional, got a scalar; pass one number per category"
-            )
-        self.concentration = concentration
+        self.concentration = as_vectors("Dirichlet", "concentration", concentration, "category")
+        shape = np.shape(self.concentration)
         super().__init__(shape[:-1], shape[-1:], validate_args=validate_args)
 
     @classmethod

@@ -132,5 +132,5 @@ class ImproperUniform(Distribution):
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
         shape = np.shape(value)[: np.ndim(value) - self.event_dim]
-        dtype = np.empty(0, float_dtype(value)).real.dtype  # of a complex value, that of its parts
+        dtype = jnp.finfo(float_dtype(value)).dtype  # of a complex value, that of its parts
         return jnp.zeros(np.broadcast_shapes(self.batch_shape, shape), dtype)
