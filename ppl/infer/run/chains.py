@@ -4,13 +4,16 @@ Between two chunks Python has the chain in hand: it stores draws, reports progre
 about the draws.
 """
 
+import contextlib
 import contextvars
 import queue
+import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
+from types import FrameType
 from typing import Any, Protocol
 
 import jax
@@ -106,10 +109,11 @@ def run_chains(chains: Sequence[ChainRun], *, threads: int, monitor: Monitor) ->
     """Run chains in so many threads, and wait.
 
     Returns:
-        Whether Ctrl-C (`KeyboardInterrupt`) stopped them; each chain then has what it had drawn.
+        Whether Ctrl-C stopped them; each chain then has what it had drawn.
 
     Raises:
         Exception: what a chain raised, after the others have stopped.
+        KeyboardInterrupt: at a second Ctrl-C.
     """
     reports: Reports = queue.SimpleQueue()
     stopped = threading.Event()
@@ -133,15 +137,43 @@ def run_chains(chains: Sequence[ChainRun], *, threads: int, monitor: Monitor) ->
         threading.Thread(target=contextvars.copy_context().run, args=(work,), name=f"ppl-chain-{i}", daemon=True)
         for i in range(min(threads, len(chains)))
     ]
-    for worker in workers:
-        worker.start()
-    try:
-        return _wait(len(chains), reports, stopped, monitor)
-    finally:
+    with _stopped_by_interrupt(stopped) as interrupted:
+        try:
+            for worker in workers:
+                worker.start()
+            _wait(len(chains), reports, monitor)
+        finally:
+            stopped.set()
+            for worker in workers:
+                if worker.ident is not None:
+                    worker.join()
+            monitor.close()
+    return interrupted.is_set()
+
+
+@contextlib.contextmanager
+def _stopped_by_interrupt(stopped: threading.Event) -> Iterator[threading.Event]:
+    """While in here the first Ctrl-C stops the chains, wherever it finds this thread; the event says that it came.
+
+    A handler that somebody else has set stays. Signals reach the main thread only.
+    """
+    interrupted = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if interrupted.is_set():
+            signal.default_int_handler(number, frame)
+        interrupted.set()
         stopped.set()
-        for worker in workers:
-            worker.join()
-        monitor.close()
+
+    in_main = threading.current_thread() is threading.main_thread()
+    is_ours = in_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if is_ours:
+        signal.signal(signal.SIGINT, stop)
+    try:
+        yield interrupted
+    finally:
+        if is_ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _run_and_report(number: int, chain: ChainRun, reports: Reports, stopped: threading.Event) -> None:
@@ -155,22 +187,15 @@ def _run_and_report(number: int, chain: ChainRun, reports: Reports, stopped: thr
     reports.put((number, chain.done, last))
 
 
-def _wait(num_chains: int, reports: Reports, stopped: threading.Event, monitor: Monitor) -> bool:
-    """Pass on reports until every chain has ended."""
-    running, interrupted, failure = num_chains, False, None
+def _wait(num_chains: int, reports: Reports, monitor: Monitor) -> None:
+    """Pass on reports until every chain has ended, and raise what one of them raised."""
+    running, failure = num_chains, None
     while running:
-        try:
-            number, done, report = reports.get()
-            if report is None or isinstance(report, BaseException):
-                running -= 1
-                failure = failure or report
-            else:
-                monitor.update(number, done, *report)
-        except KeyboardInterrupt:
-            if interrupted:
-                raise
-            interrupted = True
-            stopped.set()
+        number, done, report = reports.get()
+        if report is None or isinstance(report, BaseException):
+            running -= 1
+            failure = failure or report
+        else:
+            monitor.update(number, done, *report)
     if failure is not None:
         raise failure
-    return interrupted
