@@ -32,6 +32,8 @@ class Parameters:
         self.covariance = small @ small.swapaxes(-1, -2) + d * np.eye(d, dtype=np.float32)
         self.tril = np.linalg.cholesky(self.covariance)
         self.factor = small[..., :3]
+        # JAX's triangular solves of more matrices, which the peer's density needs, can wait for ever on two cores
+        self.few_covariances, self.few_trils = self.covariance[:100], self.tril[:100]
         self.matrix_df = np.full(len(small), d + 5.0, np.float32)
         self.scalar_rows = self.positive[:rows]
 
@@ -124,14 +126,14 @@ CASES: dict[str, Case] = {
         lambda dist, loc, factor, tril: dist.LowRankMultivariateNormal(loc, factor, tril.diagonal(axis1=-2, axis2=-1)),
         ("mean_vector", "factor", "tril"),
     ),
-    "MatrixNormal": Case(lambda dist, loc, tril: dist.MatrixNormal(loc, tril, tril), ("covariance", "tril")),
+    "MatrixNormal": Case(lambda dist, loc, tril: dist.MatrixNormal(loc, tril, tril), ("few_covariances", "few_trils")),
     "LKJCholesky": Case(lambda dist, concentration: dist.LKJCholesky(DIMENSION, concentration), ("matrix_df",)),
     "LKJ": Case(lambda dist, concentration: dist.LKJ(DIMENSION, concentration), ("matrix_df",)),
     "Wishart": _keywords("Wishart", concentration="matrix_df", scale_tril="tril"),
     "WishartCholesky": _keywords("WishartCholesky", concentration="matrix_df", scale_tril="tril"),
     "InverseWishart": _keywords("InverseWishart", concentration="matrix_df", scale_tril="tril"),
     "GaussianRandomWalk": Case(lambda dist, scale: dist.GaussianRandomWalk(scale, DIMENSION), ("scalar_rows",)),
-    "ZeroSumNormal": Case(lambda dist, scale: dist.ZeroSumNormal(scale, (DIMENSION,)), ("scalar_rows",)),
+    "ZeroSumNormal": Case(lambda dist, scale: dist.ZeroSumNormal(scale[0], (DIMENSION,)).expand(scale.shape), ("scalar_rows",)),
     "BernoulliProbs": _family("BernoulliProbs", "unit"),
     "BernoulliLogits": _family("BernoulliLogits", "real"),
     "BinomialProbs": _family("BinomialProbs", "unit", "count"),

@@ -16,7 +16,7 @@ from jax.extend.random import threefry_2x32
 
 from ppl._typing import Array, Key
 
-__all__ = ["Draws", "draw", "fold_in", "fold_in_host", "typed", "words"]
+__all__ = ["Draws", "draw", "fold_in", "fold_in_host", "generate", "to_normal", "to_uniform", "typed", "words"]
 
 FOLD, DRAW = 0x666F6C, 0x647277  # keep apart what is derived from a key in different ways
 
@@ -34,7 +34,7 @@ def typed(key: Array) -> Key:
     return jax.random.wrap_key_data(key, impl="threefry2x32")
 
 
-def _generate(key: Array, tag: int, first: Array | int, blocks: int) -> Array:
+def generate(key: Array, tag: int, first: Array | int, blocks: int) -> Array:
     """Two words for each of the counters `first`, `first + 1`, ...: `(2 blocks,)`."""
     counters = lax.iota(jnp.uint32, blocks) + jnp.asarray(first).astype(jnp.uint32)
     return threefry_2x32((key[0], key[1]), lax.concatenate([jnp.full(blocks, tag, jnp.uint32), counters], 0))
@@ -42,7 +42,7 @@ def _generate(key: Array, tag: int, first: Array | int, blocks: int) -> Array:
 
 def fold_in(key: Array, number: Array | int) -> Array:
     """A key for each number."""
-    return _generate(key, FOLD, number, 1)
+    return generate(key, FOLD, number, 1)
 
 
 def fold_in_host(key: np.ndarray, number: int) -> np.ndarray:
@@ -82,13 +82,13 @@ def draw(key: Array, dtype: Any, *, keys: int = 0, uniforms: int = 0, normals: i
     width = np.dtype(dtype).itemsize // 4
     count = 2 * keys + width * (uniforms + normals)
     blocks = (count + 1) // 2
-    bits = _generate(key, DRAW, jnp.asarray(stage) * blocks, blocks)
+    bits = generate(key, DRAW, jnp.asarray(stage) * blocks, blocks)
     new_keys = tuple(bits[2 * i : 2 * i + 2] for i in range(keys))
-    numbers = _uniform(bits[2 * keys : count], dtype)
-    return Draws(keys=new_keys, uniforms=numbers[:uniforms], normals=_normal(numbers[uniforms:], dtype))
+    numbers = to_uniform(bits[2 * keys : count], dtype)
+    return Draws(keys=new_keys, uniforms=numbers[:uniforms], normals=to_normal(numbers[uniforms:], dtype))
 
 
-def _uniform(bits: Array, dtype: Any) -> Array:
+def to_uniform(bits: Array, dtype: Any) -> Array:
     """Numbers on [0, 1) with as many random bits as the mantissa has, of one word each, or of two for float64."""
     if np.dtype(dtype).itemsize == 8:
         high, low = (part.astype(jnp.uint64) for part in lax.split(bits, [bits.size // 2] * 2))
@@ -99,7 +99,7 @@ def _uniform(bits: Array, dtype: Any) -> Array:
     return lax.bitcast_convert_type(mantissa, dtype) - 1
 
 
-def _normal(uniforms: Array, dtype: Any) -> Array:
+def to_normal(uniforms: Array, dtype: Any) -> Array:
     """Standard normal numbers, by the inverse of the distribution function."""
     tiny = float(np.nextafter(np.array(-1, dtype), np.array(0, dtype)))
     return np.sqrt(2.0, dtype=dtype) * lax.erf_inv(jnp.maximum(2 * uniforms - 1, tiny))

@@ -4,10 +4,10 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax, random
+from jax import lax
 
 from ppl._typing import Array, ArrayLike, Key, Shape
-from ppl.distributions import constraints
+from ppl.distributions import constraints, random
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.discrete.compound import (
     beta_binomial_log_prob,
@@ -24,7 +24,7 @@ from ppl.distributions.discrete.sampling import poisson
 from ppl.distributions.discrete.shared import common_integer, filled, support_values
 from ppl.distributions.discrete.zero_inflated import ZeroInflatedDistribution, ZeroInflatedLogits, ZeroInflatedProbs
 from ppl.distributions.distribution.base import Distribution
-from ppl.distributions.special import betainc
+from ppl.distributions.special import log_betainc_pair
 from ppl.distributions.util import assert_one_of, binomial, is_concrete, lazy_property, promote_shapes, validate_sample
 
 
@@ -276,7 +276,9 @@ class GammaPoisson(Distribution):
     def cdf(self, value: ArrayLike) -> Array:
         k, a, mean = jnp.broadcast_arrays(*aligned(self._dtype, value, self.concentration, self._mean()))
         inside = k >= 0
-        return select(inside, betainc(a, lax.floor(select(inside, k, 0.0)) + 1.0, a / (a + mean)), 0.0)
+        above = lax.floor(select(inside, k, 0.0)) + 1.0
+        failure = lax.max(a / (a + mean), a.dtype.type(jnp.finfo(a.dtype).tiny))
+        return select(inside, lax.exp(log_betainc_pair(a, above, failure, 1.0 / (1.0 + a / mean))[0]), 0.0)
 
 
 class NegativeBinomialProbs(GammaPoisson):

@@ -6,10 +6,10 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax, random
+from jax import lax
 
 from ppl._typing import Array, ArrayLike, Key, Shape
-from ppl.distributions import constraints
+from ppl.distributions import constraints, random
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.continuous.interval import Beta
 from ppl.distributions.continuous.numerics import as_value, at_least_tiny, inside_unit
@@ -25,13 +25,12 @@ from ppl.distributions.continuous.triangular import (
     matrix_times_vectors,
     self_outer,
     solve_vectors,
-    square_dim,
 )
 from ppl.distributions.distribution import Distribution, ExpandedDistribution
 from ppl.distributions.special import beta_logit_quantile, gamma_log_quantile, log_ndtr, log_ndtr_inverse
 from ppl.distributions.special.elementary import is_number, operands
 from ppl.distributions.tails import log_tails
-from ppl.distributions.util import as_operand, batch_shape_of, clamp_probs, float_dtype, promote_shapes, validate_sample
+from ppl.distributions.util import as_operand, batch_shape_of, clamp_probs, float_dtype, promote_shapes, square_dim, validate_sample
 
 # from a marginal to the standard normal law, and back -------------------------------------------------------------------
 
@@ -140,7 +139,7 @@ class GaussianCopula(Distribution):
         """
         owner = type(self).__name__
         name, given = exactly_one_matrix(owner, correlation_matrix=matrix, correlation_cholesky=factor)
-        d = square_dim(owner, name, given)
+        d = square_dim(owner, name, np.shape(given))
         if shape[-1:] not in ((), (1,), (d,)):
             raise ValueError(
                 f"{owner}: marginals of batch shape {shape} do not fit a {name} of dimension {d}; their last batch axis, which "

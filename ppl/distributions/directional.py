@@ -4,10 +4,10 @@ import math
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax, random
+from jax import lax
 
 from ppl._typing import Array, ArrayLike, Key, Shape
-from ppl.distributions import constraints
+from ppl.distributions import constraints, random
 from ppl.distributions.continuous.numerics import filled, with_value
 from ppl.distributions.continuous.triangular import as_vectors, prepend_ones
 from ppl.distributions.distribution import Distribution

@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax, random
+from jax import lax
 
 from ppl._typing import Array, ArrayLike, Key, Shape
-from ppl.distributions import constraints
+from ppl.distributions import constraints, random
 from ppl.distributions.constraints import Constraint, ParameterFreeConstraint
 from ppl.distributions.discrete.categorical import CategoricalLogits, CategoricalProbs
 from ppl.distributions.discrete.numerics import logsumexp, select, to_float

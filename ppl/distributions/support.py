@@ -146,4 +146,8 @@ def _independent(constraint: Any) -> Transform:
 
 @biject_to.register(constraints.cat)
 def _cat(constraint: Any) -> Transform:
-    return CatTransform([biject_to(part) for part in constraint.cseq], constraint.dim, constraint.lengths)
+    parts = [biject_to(part) for part in constraint.cseq]
+    # A vector of a piece's length may be the image of a shorter one.
+    along = [constraint.dim == -1 and part.codomain.event_dim == 1 for part in parts]
+    lengths = [part.inverse_shape((n,))[0] if a else n for part, a, n in zip(parts, along, constraint.lengths)]
+    return CatTransform(parts, constraint.dim, lengths)

@@ -5,10 +5,10 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax, random
+from jax import lax
 
 from ppl._typing import Array, ArrayLike, Key, Shape
-from ppl.distributions import constraints
+from ppl.distributions import constraints, random
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.continuous.numerics import as_value, filled
 from ppl.distributions.continuous.triangular import add, alternative, as_float, exactly_one_matrix, prepend_ones

@@ -1,30 +1,34 @@
 """Distributions restricted to an interval, accurate also where the interval lies far in a tail."""
 
-from functools import singledispatch
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import random
 
 from ppl._typing import Array, ArrayLike, Key, Shape
-from ppl.distributions import constraints
+from ppl.distributions import constraints, random
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.continuous.numerics import as_value, filled, with_value, within
 from ppl.distributions.continuous.positive import Gamma
 from ppl.distributions.continuous.real import Cauchy, Normal, SymmetricLocationScale
 from ppl.distributions.distribution import Distribution
+from ppl.distributions.intervals import (
+    interval_moments,
+    log_interval_mass,
+    mass_from_zero,
+    polished,
+    stack,
+    tail_quantile,
+)
 from ppl.distributions.special import (
-    cauchy_interval_moments,
     gamma_interval_log_mass,
     gamma_interval_moments,
     gamma_log_quantile,
     log_gammainc_pair,
-    normal_interval_moments,
 )
-from ppl.distributions.special.elementary import LOG_2, is_number, log1mexp, operands
-from ppl.distributions.util import float_dtype, is_concrete, promote_shapes, validate_sample
+from ppl.distributions.special.elementary import is_number, log1mexp, operands
+from ppl.distributions.util import as_parameter, float_dtype, is_concrete, promote_shapes, validate_sample
 
 
 class _Truncated(Distribution):
@@ -40,10 +44,6 @@ class _Truncated(Distribution):
     @property
     def _dtype(self) -> Any:
         return float_dtype(*jax.tree_util.tree_leaves(self))
-
-    def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
-        dtype = self._dtype
-        return self.icdf(random.uniform(key, self.shape(sample_shape), dtype, float(jnp.finfo(dtype).tiny)))
 
     def _log_mass(self) -> Array:
         """The logarithm of the probability that the base lies within the bounds."""
@@ -72,52 +72,6 @@ def _check_base(name: str, base_dist: Any, kind: type, families: str) -> None:
 SYMMETRIC = "Normal, Cauchy, Laplace, Logistic, SoftLaplace and StudentT"
 
 
-def _quantile(base: SymmetricLocationScale, log_p: Array, log_q: Array) -> Array:
-    """The standard quantile from the logarithms of both tails; the smaller one decides."""
-    z = base.standard_tail_quantile(jnp.minimum(jnp.minimum(log_p, log_q), -LOG_2))
-    return jnp.where(log_p < log_q, z, -z)
-
-
-def _stack(*zs: Array) -> Array:
-    """The arguments along a new leading axis, so that one evaluation, and one program, serves them all."""
-    return jnp.stack(jnp.broadcast_arrays(*promote_shapes(*zs)))
-
-
-def _log_interval_mass(base: SymmetricLocationScale, a: Array, b: Array) -> Array:
-    """`log P(a < Z < b)`: a difference of tails on the side where both are small, or a sum of two central masses near 0."""
-    a, b = jnp.broadcast_arrays(*promote_shapes(a, b))
-    positive, central = a >= 0, (a < 0) & (b > 0) & (b - a < 1.0)
-    larger, smaller = base.standard_log_cdf(_stack(jnp.where(positive, -a, b), jnp.where(positive, -b, a)))
-    difference = larger + log1mexp(jnp.where(central, -1.0, smaller - larger))
-    halves = base.standard_central_mass(_stack(jnp.where(central, -a, 0.5), jnp.where(central, b, 0.5)))
-    return jnp.where(central, jnp.log(halves[0] + halves[1]), difference)
-
-
-@singledispatch
-def interval_moments(base: SymmetricLocationScale, a: Array, b: Array) -> tuple[Array, Array]:
-    """Mean and variance of the standard law of `base` given that it lies in `[a, b]`.
-
-    Raises:
-        NotImplementedError: for families without.
-    """
-    raise NotImplementedError(
-        f"the moments of a truncated {type(base).__name__} are not implemented; use Normal or Cauchy, or draws"
-    )
-
-
-@interval_moments.register
-def _normal_moments(base: Normal, a: Array, b: Array) -> tuple[Array, Array]:
-    return normal_interval_moments(*operands(a, b))
-
-
-@interval_moments.register
-def _cauchy_moments(base: Cauchy, a: Array, b: Array) -> tuple[Array, Array]:
-    a, b = operands(a, b)
-    finite = (a > -np.inf) & (b < np.inf)
-    mean, variance = cauchy_interval_moments(jnp.where(finite, a, 0.0), jnp.where(finite, b, 1.0))
-    return jnp.where(finite, mean, jnp.where(b == np.inf, np.inf, -np.inf)), jnp.where(finite, variance, np.inf)
-
-
 class _SymmetricTruncated(_Truncated):
     """A symmetric base within standardized bounds."""
 
@@ -126,6 +80,25 @@ class _SymmetricTruncated(_Truncated):
     def _bounds(self) -> tuple[Array, Array]:
         """The standardized bounds; infinite where there is none."""
         raise self._missing("mean")
+
+    def _clip(self, x: Array) -> Array:
+        """`x` moved to the bound that it exceeds by rounding."""
+        raise self._missing("icdf")
+
+    def _tail_quantile(self, q: Array) -> Array:
+        """The standardized quantile from the logarithms of tails: without some digits near 0."""
+        raise self._missing("icdf")
+
+    def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
+        dtype = self._dtype
+        q = random.uniform(key, self.shape(sample_shape), dtype, float(jnp.finfo(dtype).tiny))
+        return self._clip(self.base_dist.unstandardize(self._tail_quantile(q)))
+
+    def icdf(self, q: ArrayLike) -> Array:
+        q = as_value(q, self._dtype)
+        low, high = (mass_from_zero(self.base_dist, bound) for bound in self._bounds())
+        z = polished(self.base_dist, self._tail_quantile(q), low, high, q)
+        return self._clip(self.base_dist.unstandardize(z))
 
     @property
     def mean(self) -> Array:
@@ -181,15 +154,20 @@ class LeftTruncatedDistribution(_SymmetricTruncated):
     def cdf(self, value: ArrayLike) -> Array:
         value, low = with_value(value, self.low)
         z = self.base_dist.standardize(jnp.maximum(value, low))
-        log_survival, log_mass = promote_shapes(self.base_dist.standard_log_cdf(-z), self._log_mass())
-        return -jnp.expm1(log_survival - log_mass)
+        a = self.base_dist.standardize(low)
+        log_survival, log_mass = self.base_dist.standard_log_cdf(-stack(z, a))
+        large, small = log_interval_mass(self.base_dist, a, z)
+        share = jnp.exp((large - log_mass) + small)
+        return jnp.where(a >= 1, -jnp.expm1(log_survival - log_mass), jnp.minimum(share, 1.0))
 
-    def icdf(self, q: ArrayLike) -> Array:
-        q, log_mass, low = with_value(q, self._log_mass(), self.low)
-        log_survival = log_mass + jnp.log1p(-q)
-        z = _quantile(self.base_dist, log1mexp(jnp.minimum(log_survival, 0.0)), log_survival)
-        x, low = promote_shapes(self.base_dist.unstandardize(z), low)
+    def _clip(self, x: Array) -> Array:
+        x, low = promote_shapes(x, self.low)
         return jnp.maximum(x, low)
+
+    def _tail_quantile(self, q: Array) -> Array:
+        q, log_mass = promote_shapes(q, self._log_mass())
+        log_survival = log_mass + jnp.log1p(-q)
+        return tail_quantile(self.base_dist, log1mexp(jnp.minimum(log_survival, 0.0)), log_survival)
 
 
 class RightTruncatedDistribution(_SymmetricTruncated):
@@ -238,12 +216,14 @@ class RightTruncatedDistribution(_SymmetricTruncated):
         log_cdf, log_mass = promote_shapes(self.base_dist.standard_log_cdf(z), self._log_mass())
         return jnp.exp(log_cdf - log_mass)
 
-    def icdf(self, q: ArrayLike) -> Array:
-        q, log_mass, high = with_value(q, self._log_mass(), self.high)
-        log_cdf = log_mass + jnp.log(q)
-        z = _quantile(self.base_dist, log_cdf, log1mexp(jnp.minimum(log_cdf, 0.0)))
-        x, high = promote_shapes(self.base_dist.unstandardize(z), high)
+    def _clip(self, x: Array) -> Array:
+        x, high = promote_shapes(x, self.high)
         return jnp.minimum(x, high)
+
+    def _tail_quantile(self, q: Array) -> Array:
+        q, log_mass = promote_shapes(q, self._log_mass())
+        log_cdf = log_mass + jnp.log(q)
+        return tail_quantile(self.base_dist, log_cdf, log1mexp(jnp.minimum(log_cdf, 0.0)))
 
 
 class TwoSidedTruncatedDistribution(_SymmetricTruncated):
@@ -286,7 +266,8 @@ class TwoSidedTruncatedDistribution(_SymmetricTruncated):
         return a, b
 
     def _log_mass(self) -> Array:
-        return _log_interval_mass(self.base_dist, *self._bounds())
+        large, small = log_interval_mass(self.base_dist, *self._bounds())
+        return large + small
 
     def _inside(self, value: Array) -> Array:
         value, low, high = promote_shapes(value, self.low, self.high)
@@ -296,25 +277,27 @@ class TwoSidedTruncatedDistribution(_SymmetricTruncated):
         value, low, high = with_value(value, self.low, self.high)
         z = self.base_dist.standardize(jnp.clip(value, low, high))
         a, b = self._bounds()
-        start, end = _stack(a, a, z)[:2], _stack(a, z, b)[1:]
-        below, log_mass = _log_interval_mass(self.base_dist, start, end)
-        return jnp.minimum(jnp.exp(below - log_mass), 1.0)
+        start, end = stack(a, a, z)[:2], stack(a, z, b)[1:]
+        large, small = log_interval_mass(self.base_dist, start, end)
+        return jnp.minimum(jnp.exp((large[0] - large[1]) + (small[0] - small[1])), 1.0)
 
-    def icdf(self, q: ArrayLike) -> Array:
-        base = self.base_dist
+    def _clip(self, x: Array) -> Array:
+        x, low, high = promote_shapes(x, self.low, self.high)
+        return jnp.clip(x, low, high)
+
+    def _tail_quantile(self, q: Array) -> Array:
         a, b = self._bounds()
-        tails = base.standard_log_cdf(_stack(a, b, -a, -b))
-        q, *tails, low, high = with_value(q, *tails, self.low, self.high)
+        q, *tails = promote_shapes(q, *self.base_dist.standard_log_cdf(stack(a, b, -a, -b)))
         log_q, log_rest = jnp.log(q), jnp.log1p(-q)
         log_cdf = jnp.logaddexp(tails[0] + log_rest, tails[1] + log_q)
         log_survival = jnp.logaddexp(tails[2] + log_rest, tails[3] + log_q)
-        x, low, high = promote_shapes(base.unstandardize(_quantile(base, log_cdf, log_survival)), low, high)
-        return jnp.clip(x, low, high)
+        return tail_quantile(self.base_dist, log_cdf, log_survival)
 
 
 def _bound(x: ArrayLike | None, infinite: float) -> ArrayLike | None:
     """None for a bound that is known to be no bound."""
-    return None if x is None or (np.ndim(x) == 0 and is_concrete(x) and float(np.asarray(x)) == infinite) else x
+    x = as_parameter(x)
+    return None if x is None or (np.ndim(x) == 0 and is_concrete(x) and np.asarray(x) == infinite) else x
 
 
 def TruncatedDistribution(  # noqa: N802
@@ -380,6 +363,10 @@ def TruncatedCauchy(  # noqa: N802
 class _GammaTruncated(_Truncated):
     """A Gamma base between bounds, 0 and inf where there is none."""
 
+    def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
+        dtype = self._dtype
+        return self.icdf(random.uniform(key, self.shape(sample_shape), dtype, float(jnp.finfo(dtype).tiny)))
+
     def _limits(self) -> tuple[ArrayLike, ArrayLike]:
         raise self._missing("log_prob")
 
@@ -400,13 +387,13 @@ class _GammaTruncated(_Truncated):
     def cdf(self, value: ArrayLike) -> Array:
         a, low, high, x = self._standard(as_value(value, self._dtype))
         x = jnp.clip(x, low, high)
-        below, log_mass = gamma_interval_log_mass(_stack(a, a), _stack(low, low), _stack(x, high))
+        below, log_mass = gamma_interval_log_mass(stack(a, a), stack(low, low), stack(x, high))
         return jnp.minimum(jnp.exp(below - log_mass), 1.0)
 
     def icdf(self, q: ArrayLike) -> Array:
         q, rate, *bounds = with_value(q, self.base_dist.rate, *self._limits())
         a, low, high = self._standard()
-        log_p, log_survivals = log_gammainc_pair(_stack(a, a), _stack(low, high))
+        log_p, log_survivals = log_gammainc_pair(stack(a, a), stack(low, high))
         log_q, log_rest, *logs = promote_shapes(jnp.log(q), jnp.log1p(-q), *log_p, *log_survivals)
         log_cdf = jnp.logaddexp(logs[0] + log_rest, logs[1] + log_q)
         log_survival = jnp.logaddexp(logs[2] + log_rest, logs[3] + log_q)

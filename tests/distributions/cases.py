@@ -1,74 +1,32 @@
-"""The table of distributions: one line brings every property test of `test_properties.py`.
+"""The table of continuous scalar families: one line brings every property test; others stand in `cases_*.py`."""
 
-Continuous scalar families stand here; `cases_discrete.py` and `cases_multivariate.py` add theirs with the same `Case`.
-"""
-
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
-from scipy import integrate, stats
+from case import Case
+from references import (
+    Kumaraswamy,
+    Mixture,
+    between,
+    half_cauchy_line,
+    power_law,
+    relaxed_bernoulli,
+    sigmoid_between,
+    von_mises,
+)
+from scipy import stats
 
 import ppl.distributions as dist
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """One distribution to test.
-
-    Attributes:
-        name: unique; shown by pytest.
-        make: constructor, called with `params` and `static` as keyword arguments.
-        params: parameters of one distribution of batch shape (), Python numbers or arrays, which tests may also pass as arrays,
-            batched on the left, or traced.
-        scipy: the same law in SciPy, made from `params`, or None.
-        static: further constructor arguments that are no arrays.
-        invalid: for each parameter, a value that validation must refuse.
-        outside: values outside the support.
-        without: properties that do not hold, with the reason: any of "moments", "scipy_moments", "ks", "gradients", "tails",
-            "slopes".
-    """
-
-    name: str
-    make: Callable[..., Any]
-    params: Mapping[str, Any]
-    scipy: Callable[..., Any] | None = None
-    static: Mapping[str, Any] = field(default_factory=dict)
-    invalid: Mapping[str, Any] = field(default_factory=dict)
-    outside: tuple[float, ...] = ()
-    without: Mapping[str, str] = field(default_factory=dict)
-
-    def build(self, convert: Callable[[Any], Any] = lambda p: p, **options: Any) -> Any:
-        """The distribution with `convert` applied to every parameter."""
-        return self.make(**{name: convert(p) for name, p in self.params.items()}, **self.static, **options)
-
-    def reference(self) -> Any:
-        """The law in SciPy, or None."""
-        return None if self.scipy is None else self.scipy(**self.params)
-
-
-def offers(d: dist.Distribution, member: str, *args: Any) -> bool:
-    """Whether the distribution implements a property or method; of `has_rsample`, whether it is true."""
-
-    def call(d: dist.Distribution) -> Any:
-        attribute = getattr(d, member)
-        return attribute(*args) if args or member == "entropy" else attribute
-
-    if member == "has_rsample":
-        return bool(d.has_rsample)
-    try:
-        jax.eval_shape(call, d)
-    except NotImplementedError:
-        return False
-    return True
-
+from ppl.distributions import constraints, transforms
 
 HEAVY = {"moments": "the fourth moment is infinite"}
+NOT_SCIPY = {"scipy_moments": "SciPy has inf for nan, or nan for inf"}
+NO_MOMENTS = {"mean": "no closed form", "variance": "no closed form"}
+NO_ENTROPY = {"entropy": "no closed form"}
 
 
-def truncated(base: Callable[..., Any], *, low: bool, high: bool) -> Callable[..., Any]:
+def truncated(base: Callable[..., Any], *, low: bool = False, high: bool = False) -> Callable[..., Any]:
     """A constructor of the truncated family from the parameters of its base and its bounds."""
 
     def make(validate_args: bool | None = None, **params: Any) -> Any:
@@ -87,93 +45,67 @@ def truncated_gamma(kind: type) -> Callable[..., Any]:
     return make
 
 
+def gamma(concentration: float, rate: float) -> Any:
+    return stats.gamma(concentration, 0, 1 / rate)
+
+
 def truncnorm(loc: float, scale: float, low: float = -np.inf, high: float = np.inf) -> Any:
     return stats.truncnorm((low - loc) / scale, (high - loc) / scale, loc, scale)
 
 
-def power_law(alpha: float, low: float, high: float) -> Any:
-    """The law of `high U^(1 / (alpha + 1))`, or of a Pareto variable, between bounds, in SciPy."""
-    b = alpha + 1
-    if b < 0:
-        return stats.truncpareto(-b, high / low, 0, low)
-    return PowerBetween(b, low, high)
-
-
-class PowerBetween:
-    """`p(x) = b x^(b - 1) / (high^b - low^b)` on `[low, high]`, for which SciPy has no name."""
-
-    def __init__(self, b: float, low: float, high: float) -> None:
-        self.b, self.low, self.mass = b, low, high**b - low**b
-        self.high = high
-
-    def logpdf(self, x: Any) -> Any:
-        return np.log(self.b / self.mass) + (self.b - 1) * np.log(x)
-
-    def cdf(self, x: Any) -> Any:
-        return (np.asarray(x) ** self.b - self.low**self.b) / self.mass
-
-    def ppf(self, q: Any) -> Any:
-        return (self.low**self.b + q * self.mass) ** (1 / self.b)
-
-    def _moment(self, order: float) -> float:
-        c = self.b + order
-        return self.b / c * (self.high**c - self.low**c) / self.mass
-
-    def mean(self) -> float:
-        return self._moment(1)
-
-    def var(self) -> float:
-        return self._moment(2) - self._moment(1) ** 2
-
-    def entropy(self) -> float:
-        return integrate.quad(lambda x: -np.exp(self.logpdf(x)) * self.logpdf(x), self.low, self.high, epsabs=1e-12)[0]
+def dagum(concentration: float, sharpness: float, scale: float) -> Any:
+    return stats.burr(sharpness, concentration, 0, scale)
 
 
 LOC_SCALE = {"loc": 0.7, "scale": 1.6}
+NARROW, WIDE = {"loc": -3.0, "scale": 0.05}, {"loc": 20.0, "scale": 40.0}
 BAD_LOC_SCALE = {"loc": np.nan, "scale": -1.0}
 
+
+def location_scale(name: str, make: Any, scipy: Any, **options: Any) -> Case:
+    return Case(name, make, LOC_SCALE, scipy, invalid=BAD_LOC_SCALE, others=(NARROW, WIDE), **options)
+
+
 REAL = [
-    Case("Normal", dist.Normal, LOC_SCALE, stats.norm, invalid=BAD_LOC_SCALE),
+    location_scale("Normal", dist.Normal, stats.norm),
+    location_scale("Cauchy", dist.Cauchy, stats.cauchy, without=HEAVY),
+    location_scale("Laplace", dist.Laplace, stats.laplace),
+    location_scale("Logistic", dist.Logistic, stats.logistic),
+    location_scale("SoftLaplace", dist.SoftLaplace, stats.hypsecant),
+    location_scale("Gumbel", dist.Gumbel, stats.gumbel_r, without={"tails": "the density falls below float32 as exp(-exp(-x))"}),
     Case(
         "StudentT",
         dist.StudentT,
         {"df": 5.5, **LOC_SCALE},
         stats.t,
         invalid={"df": 0.0, **BAD_LOC_SCALE},
+        others=({"df": 40.0, **NARROW}, {"df": 3e6, **WIDE}),
     ),
     Case(
         "StudentT-heavy",
         dist.StudentT,
         {"df": 0.6, **LOC_SCALE},
         stats.t,
-        without=HEAVY | {"scipy_moments": "SciPy has inf or nan"},
+        others=({"df": 1.0, **NARROW}, {"df": 1.5, **WIDE}),
+        without=HEAVY | NOT_SCIPY,
     ),
-    Case("StudentT-normal", dist.StudentT, {"df": 3e6, **LOC_SCALE}, stats.t),
-    Case(
-        "Cauchy",
-        dist.Cauchy,
-        LOC_SCALE,
-        stats.cauchy,
-        invalid=BAD_LOC_SCALE,
-        without=HEAVY,
-    ),
-    Case("Laplace", dist.Laplace, LOC_SCALE, stats.laplace, invalid=BAD_LOC_SCALE),
-    Case("Logistic", dist.Logistic, LOC_SCALE, stats.logistic, invalid=BAD_LOC_SCALE),
-    Case("SoftLaplace", dist.SoftLaplace, LOC_SCALE, stats.hypsecant, invalid=BAD_LOC_SCALE),
-    Case("Gumbel", dist.Gumbel, LOC_SCALE, stats.gumbel_r, invalid=BAD_LOC_SCALE),
     Case(
         "AsymmetricLaplace",
         dist.AsymmetricLaplace,
         {**LOC_SCALE, "asymmetry": 1.7},
         lambda loc, scale, asymmetry: stats.laplace_asymmetric(asymmetry, loc, scale),
         invalid={**BAD_LOC_SCALE, "asymmetry": 0.0},
+        others=({**NARROW, "asymmetry": 0.4}, {**WIDE, "asymmetry": 1.0}),
     ),
     Case(
         "AsymmetricLaplaceQuantile",
         dist.AsymmetricLaplaceQuantile,
         {**LOC_SCALE, "quantile": 0.2},
-        lambda loc, scale, quantile: stats.laplace_asymmetric(0.5, loc, scale * 0.5 / 0.2),
+        lambda loc, scale, quantile: stats.laplace_asymmetric(
+            (quantile / (1 - quantile)) ** 0.5, loc, scale / (quantile * (1 - quantile)) ** 0.5
+        ),
         invalid={**BAD_LOC_SCALE, "quantile": 1.0},
+        others=({**NARROW, "quantile": 0.9}, {**WIDE, "quantile": 0.5}),
     ),
 ]
 
@@ -185,6 +117,7 @@ POSITIVE = [
         lambda scale: stats.halfnorm(0, scale),
         invalid={"scale": 0.0},
         outside=(-1.0,),
+        others=({"scale": 0.01}, {"scale": 300.0}),
     ),
     Case(
         "HalfCauchy",
@@ -193,6 +126,7 @@ POSITIVE = [
         lambda scale: stats.halfcauchy(0, scale),
         invalid={"scale": -2.0},
         outside=(-1.0,),
+        others=({"scale": 0.01}, {"scale": 300.0}),
         without=HEAVY,
     ),
     Case(
@@ -202,6 +136,7 @@ POSITIVE = [
         lambda loc, scale: stats.lognorm(scale, 0, np.exp(loc)),
         invalid=BAD_LOC_SCALE,
         outside=(-1.0, 0.0),
+        others=({"loc": -2.0, "scale": 0.05}, {"loc": 3.0, "scale": 0.6}),
     ),
     Case(
         "Exponential",
@@ -210,29 +145,34 @@ POSITIVE = [
         lambda rate: stats.expon(0, 1 / rate),
         invalid={"rate": 0.0},
         outside=(-1.0,),
+        others=({"rate": 200.0}, {"rate": 1e-3}),
     ),
     Case(
         "Gamma",
         dist.Gamma,
         {"concentration": 2.5, "rate": 0.4},
-        lambda concentration, rate: stats.gamma(concentration, 0, 1 / rate),
+        gamma,
         invalid={"concentration": 0.0, "rate": -1.0},
         outside=(-1.0,),
+        others=({"concentration": 1.0, "rate": 20.0}, {"concentration": 2e4, "rate": 3.0}),
     ),
     Case(
         "Gamma-small",
         dist.Gamma,
         {"concentration": 0.2, "rate": 3.0},
-        lambda concentration, rate: stats.gamma(concentration, 0, 1 / rate),
+        gamma,
+        others=({"concentration": 0.6, "rate": 0.01}, {"concentration": 0.3, "rate": 1.0}),
         without={"gradients": "the density is steeper near 0 than finite differences resolve"},
     ),
     Case(
-        "Gamma-large",
-        dist.Gamma,
-        {"concentration": 2e4, "rate": 3.0},
-        lambda concentration, rate: stats.gamma(concentration, 0, 1 / rate),
+        "Chi2",
+        dist.Chi2,
+        {"df": 3.5},
+        stats.chi2,
+        invalid={"df": 0.0},
+        outside=(-1.0,),
+        others=({"df": 1.5}, {"df": 60.0}),
     ),
-    Case("Chi2", dist.Chi2, {"df": 3.5}, stats.chi2, invalid={"df": 0.0}, outside=(-1.0,)),
     Case(
         "InverseGamma",
         dist.InverseGamma,
@@ -240,6 +180,7 @@ POSITIVE = [
         lambda concentration, rate: stats.invgamma(concentration, 0, rate),
         invalid={"concentration": 0.0, "rate": -1.0},
         outside=(-1.0, 0.0),
+        others=({"concentration": 40.0, "rate": 1e3}, {"concentration": 9.0, "rate": 0.01}),
     ),
     Case(
         "Weibull",
@@ -248,6 +189,7 @@ POSITIVE = [
         lambda scale, concentration: stats.weibull_min(concentration, 0, scale),
         invalid={"scale": 0.0, "concentration": -1.0},
         outside=(-1.0,),
+        others=({"scale": 30.0, "concentration": 1.0}, {"scale": 0.2, "concentration": 2.5}),
     ),
     Case(
         "Gompertz",
@@ -256,7 +198,8 @@ POSITIVE = [
         lambda concentration, rate: stats.gompertz(concentration, 0, 1 / rate),
         invalid={"concentration": 0.0, "rate": -1.0},
         outside=(-1.0,),
-        without={"tails": "the density falls below float32 as exp(-exp(x))"},
+        others=({"concentration": 5.0, "rate": 0.1}, {"concentration": 0.01, "rate": 1.0}),
+        without=NO_ENTROPY | {"variance": "no closed form", "tails": "the density falls below float32 as exp(-exp(x))"},
     ),
     Case(
         "Pareto",
@@ -265,28 +208,29 @@ POSITIVE = [
         lambda scale, alpha: stats.pareto(alpha, 0, scale),
         invalid={"scale": 0.0, "alpha": -1.0},
         outside=(-1.0, 1.5),
+        others=({"scale": 0.1, "alpha": 9.0}, {"scale": 50.0, "alpha": 30.0}),
     ),
     Case(
         "Dagum",
         dist.Dagum,
         {"concentration": 0.7, "sharpness": 6.0, "scale": 1.6},
-        lambda concentration, sharpness, scale: stats.burr(sharpness, concentration, 0, scale),
+        dagum,
         invalid={"concentration": 0.0, "sharpness": -1.0, "scale": 0.0},
         outside=(-1.0, 0.0),
+        others=({"concentration": 2.0, "sharpness": 9.0, "scale": 0.1}, {"concentration": 0.3, "sharpness": 30.0, "scale": 20.0}),
     ),
     Case(
         "Dagum-heavy",
         dist.Dagum,
         {"concentration": 3.0, "sharpness": 0.8, "scale": 1.6},
-        lambda concentration, sharpness, scale: stats.burr(sharpness, concentration, 0, scale),
-        without=HEAVY | {"scipy_moments": "SciPy has nan for moments that are infinite"},
+        dagum,
+        others=({"concentration": 1.0, "sharpness": 1.0, "scale": 0.3}, {"concentration": 0.5, "sharpness": 1.5, "scale": 20.0}),
+        without=HEAVY | NOT_SCIPY,
     ),
-    Case(
+    location_scale(
         "Levy",
         dist.Levy,
-        LOC_SCALE,
         stats.levy,
-        invalid=BAD_LOC_SCALE,
         outside=(-1.0, 0.7),
         without=HEAVY | {"tails": "the density falls below float32 as exp(-1 / x)"},
     ),
@@ -297,6 +241,7 @@ POSITIVE = [
         lambda alpha, low: stats.pareto(-1 - alpha, 0, low),
         invalid={"alpha": -1.0, "low": 0.0},
         outside=(-1.0, 1.5),
+        others=({"alpha": -12.0, "low": 0.1}, {"alpha": -20.0, "low": 30.0}),
     ),
 ]
 
@@ -307,6 +252,7 @@ INTERVAL = [
         {"low": -0.5, "high": 2.0},
         lambda low, high: stats.uniform(low, high - low),
         outside=(-0.6, 2.1),
+        others=({"low": 10.0, "high": 10.5}, {"low": -300.0, "high": -1.0}),
     ),
     Case(
         "LogUniform",
@@ -315,6 +261,7 @@ INTERVAL = [
         lambda low, high: stats.loguniform(low, high),
         invalid={"low": 0.0, "high": -1.0},
         outside=(-1.0, 0.4, 4.1),
+        others=({"low": 1e-3, "high": 1e-2}, {"low": 2.0, "high": 2e3}),
     ),
     Case(
         "Beta",
@@ -323,12 +270,7 @@ INTERVAL = [
         lambda concentration1, concentration0: stats.beta(concentration1, concentration0),
         invalid={"concentration1": 0.0, "concentration0": -1.0},
         outside=(-0.1, 1.1),
-    ),
-    Case(
-        "Beta-large",
-        dist.Beta,
-        {"concentration1": 300.0, "concentration0": 5e3},
-        lambda concentration1, concentration0: stats.beta(concentration1, concentration0),
+        others=({"concentration1": 300.0, "concentration0": 5e3}, {"concentration1": 0.6, "concentration0": 0.7}),
     ),
     Case(
         "BetaProportion",
@@ -337,13 +279,16 @@ INTERVAL = [
         lambda mean, concentration: stats.beta(mean * concentration, (1 - mean) * concentration),
         invalid={"mean": 1.0, "concentration": 0.0},
         outside=(-0.1, 1.1),
+        others=({"mean": 0.9, "concentration": 40.0}, {"mean": 0.5, "concentration": 1.5}),
     ),
     Case(
         "Kumaraswamy",
         dist.Kumaraswamy,
         {"concentration1": 2.5, "concentration0": 3.5},
+        Kumaraswamy,
         invalid={"concentration1": 0.0, "concentration0": -1.0},
         outside=(-0.1, 1.1),
+        others=({"concentration1": 1.0, "concentration0": 1.0}, {"concentration1": 0.7, "concentration0": 8.0}),
     ),
     Case(
         "DoublyTruncatedPowerLaw",
@@ -352,6 +297,7 @@ INTERVAL = [
         power_law,
         invalid={"alpha": np.nan, "low": -1.0, "high": 0.0},
         outside=(-1.0, 0.4, 4.1),
+        others=({"alpha": -1.0, "low": 0.5, "high": 4.0}, {"alpha": -2.5, "low": 1.0, "high": 3.0}),
     ),
     Case(
         "DoublyTruncatedPowerLaw-falling",
@@ -359,41 +305,52 @@ INTERVAL = [
         {"alpha": -3.5, "low": 0.5, "high": 40.0},
         power_law,
         outside=(0.4, 41.0),
-        without={"slopes": "hardly a draw comes near the upper end, on which alone it depends"},
-    ),
-    Case(
-        "DoublyTruncatedPowerLaw-logarithmic",
-        dist.DoublyTruncatedPowerLaw,
-        {"alpha": -1.0, "low": 0.5, "high": 4.0},
-        lambda alpha, low, high: stats.loguniform(low, high),
+        others=({"alpha": -5.0, "low": 0.1, "high": 9.0},),
     ),
     Case(
         "DoublyTruncatedPowerLaw-from-0",
         dist.DoublyTruncatedPowerLaw,
         {"alpha": -0.3, "low": 0.0, "high": 4.0},
-        lambda alpha, low, high: stats.powerlaw(alpha + 1, 0, high),
+        power_law,
         outside=(-0.1, 4.1),
+        others=({"alpha": 2.0, "low": 0.0, "high": 0.1},),
         without={"gradients": "the density does not exist on the other side of low = 0"},
     ),
     Case(
         "VonMises",
         dist.VonMises,
         {"loc": 0.7, "concentration": 3.0},
-        lambda loc, concentration: stats.vonmises(concentration, loc),
+        von_mises,
         invalid={"loc": np.nan, "concentration": 0.0},
+        others=({"loc": -2.0, "concentration": 0.1}, {"loc": 3.0, "concentration": 80.0}),
         without={
             "moments": "mean and variance are those of directions",
-            "scipy_moments": "SciPy's variance is that of an angle on the line",
+            "outside": "the density is that of every angle, and periodic",
+            "cdf": "not defined on a circle",
+            "icdf": "not defined on a circle",
+            "rsample": "draws by rejection have no derivative by the concentration",
         },
     ),
 ]
 
 TRUNCATED = [
     Case(
-        "LeftTruncated-Normal", truncated(dist.Normal, low=True, high=False), {**LOC_SCALE, "low": 1.5}, truncnorm, outside=(1.4,)
+        "LeftTruncated-Normal",
+        truncated(dist.Normal, low=True),
+        {**LOC_SCALE, "low": 1.5},
+        truncnorm,
+        outside=(1.4,),
+        others=({**NARROW, "low": -3.2}, {**WIDE, "low": 200.0}),
+        without=NO_ENTROPY,
     ),
     Case(
-        "RightTruncated-Normal", truncated(dist.Normal, low=False, high=True), {**LOC_SCALE, "high": 1.5}, truncnorm, outside=(1.6,)
+        "RightTruncated-Normal",
+        truncated(dist.Normal, high=True),
+        {**LOC_SCALE, "high": 1.5},
+        truncnorm,
+        outside=(1.6,),
+        others=({**NARROW, "high": -2.8}, {**WIDE, "high": -200.0}),
+        without=NO_ENTROPY,
     ),
     Case(
         "TwoSided-Normal",
@@ -401,46 +358,145 @@ TRUNCATED = [
         {**LOC_SCALE, "low": -1.0, "high": 2.0},
         truncnorm,
         outside=(-1.1, 2.1),
+        others=({"low": 12.0, "high": 13.0}, {**WIDE, "low": 19.0, "high": 23.0}),
+        without=NO_ENTROPY,
     ),
-    Case("TwoSided-Normal-tail", truncated(dist.Normal, low=True, high=True), {**LOC_SCALE, "low": 12.0, "high": 13.0}, truncnorm),
     Case(
-        "TwoSided-Cauchy", truncated(dist.Cauchy, low=True, high=True), {**LOC_SCALE, "low": 1.5, "high": 6.0}, outside=(1.0, 7.0)
+        "TwoSided-Cauchy",
+        truncated(dist.Cauchy, low=True, high=True),
+        {**LOC_SCALE, "low": 1.5, "high": 6.0},
+        between(stats.cauchy),
+        outside=(1.0, 7.0),
+        others=({**NARROW, "low": -3.1, "high": -2.7}, {**WIDE, "low": -90.0, "high": -30.0}),
+        without=NO_ENTROPY,
     ),
-    Case("LeftTruncated-Cauchy", truncated(dist.Cauchy, low=True, high=False), {**LOC_SCALE, "low": -1.0}, without=HEAVY),
-    Case("LeftTruncated-Laplace", truncated(dist.Laplace, low=True, high=False), {**LOC_SCALE, "low": -0.5}, outside=(-0.6,)),
     Case(
-        "TwoSided-Logistic", truncated(dist.Logistic, low=True, high=True), {**LOC_SCALE, "low": -2.0, "high": 0.0}, outside=(-3.0,)
+        "LeftTruncated-Cauchy",
+        truncated(dist.Cauchy, low=True),
+        {**LOC_SCALE, "low": -1.0},
+        half_cauchy_line,
+        others=({**NARROW, "low": -2.9}, {**WIDE, "low": 90.0}),
+        without=HEAVY | NO_ENTROPY,
+    ),
+    Case(
+        "LeftTruncated-Laplace",
+        truncated(dist.Laplace, low=True),
+        {**LOC_SCALE, "low": -0.5},
+        between(stats.laplace),
+        outside=(-0.6,),
+        others=({**NARROW, "low": -2.9}, {**WIDE, "low": -90.0}),
+        without=NO_MOMENTS | NO_ENTROPY,
+    ),
+    Case(
+        "TwoSided-Logistic",
+        truncated(dist.Logistic, low=True, high=True),
+        {**LOC_SCALE, "low": -2.0, "high": 0.0},
+        between(stats.logistic),
+        outside=(-3.0,),
+        others=({**NARROW, "low": -3.1, "high": -2.7}, {**WIDE, "low": 200.0, "high": 300.0}),
+        without=NO_MOMENTS | NO_ENTROPY,
     ),
     Case(
         "RightTruncated-SoftLaplace",
-        truncated(dist.SoftLaplace, low=False, high=True),
+        truncated(dist.SoftLaplace, high=True),
         {**LOC_SCALE, "high": -2.0},
+        between(stats.hypsecant),
         outside=(-1.9,),
+        others=({**NARROW, "high": -2.9}, {**WIDE, "high": 20.0}),
+        without=NO_MOMENTS | NO_ENTROPY,
     ),
     Case(
         "TwoSided-StudentT",
         truncated(dist.StudentT, low=True, high=True),
         {"df": 3.5, **LOC_SCALE, "low": -1.0, "high": 4.0},
+        between(stats.t),
         outside=(-1.1, 4.1),
+        others=({"df": 1.2, **NARROW, "low": -3.1, "high": -2.7}, {"df": 30.0, **WIDE, "low": -90.0, "high": -30.0}),
+        without=NO_MOMENTS | NO_ENTROPY,
     ),
     Case(
         "LeftTruncatedGamma",
         truncated_gamma(dist.LeftTruncatedGamma),
         {"concentration": 2.5, "rate": 0.4, "low": 9.0},
+        between(gamma),
         outside=(8.9,),
+        others=({"concentration": 0.5, "rate": 3.0, "low": 0.1}, {"concentration": 60.0, "rate": 1.0, "low": 50.0}),
+        without=NO_ENTROPY,
     ),
     Case(
         "RightTruncatedGamma",
         truncated_gamma(dist.RightTruncatedGamma),
         {"concentration": 2.5, "rate": 0.4, "high": 3.0},
+        between(gamma),
         outside=(3.1,),
+        others=({"concentration": 0.7, "rate": 3.0, "high": 0.5}, {"concentration": 60.0, "rate": 1.0, "high": 70.0}),
+        without=NO_ENTROPY,
     ),
     Case(
         "TwoSidedTruncatedGamma",
         truncated_gamma(dist.TwoSidedTruncatedGamma),
         {"concentration": 2.5, "rate": 0.4, "low": 1.0, "high": 9.0},
+        between(gamma),
         outside=(0.9, 9.1),
+        others=(
+            {"concentration": 0.7, "rate": 3.0, "low": 0.1, "high": 0.5},
+            {"concentration": 60.0, "rate": 1.0, "low": 50.0, "high": 90.0},
+        ),
+        without=NO_ENTROPY,
     ),
 ]
 
-CONTINUOUS = REAL + POSITIVE + INTERVAL + TRUNCATED
+
+def squeezed(loc: Any, scale: Any, validate_args: bool | None = None) -> Any:
+    parts = [transforms.SigmoidTransform(), transforms.AffineTransform(-1.0, 3.0, domain=constraints.unit_interval)]
+    return dist.TransformedDistribution(dist.Normal(loc, scale), parts, validate_args=validate_args)
+
+
+def folded(loc: Any, scale: Any, validate_args: bool | None = None) -> Any:
+    return dist.FoldedDistribution(dist.Normal(loc, scale), validate_args=validate_args)
+
+
+def mixture(probs: Any, loc: Any, scale: Any, validate_args: bool | None = None) -> Any:
+    return dist.MixtureSameFamily(dist.CategoricalProbs(probs), dist.Normal(loc, scale), validate_args=validate_args)
+
+
+COMPOSED = [
+    Case(
+        "Transformed-sigmoid",
+        squeezed,
+        {"loc": 0.3, "scale": 0.9},
+        sigmoid_between,
+        outside=(-1.1, 2.1),
+        others=({"loc": -2.0, "scale": 0.1}, {"loc": 1.0, "scale": 2.0}),
+        without=NO_MOMENTS | NO_ENTROPY | {"tails": "values next to an end are mapped to the end of the unit interval"},
+    ),
+    Case(
+        "Folded-Normal",
+        folded,
+        {"loc": 0.7, "scale": 1.6},
+        lambda loc, scale: stats.foldnorm(abs(loc) / scale, 0, scale),
+        outside=(-0.1,),
+        others=({"loc": -3.0, "scale": 0.5}, {"loc": 0.0, "scale": 20.0}),
+        without=NO_MOMENTS | NO_ENTROPY | {"cdf": "not defined", "icdf": "no closed form"},
+    ),
+    Case(
+        "Mixture-Normal",
+        mixture,
+        {"probs": np.array([0.2, 0.5, 0.3]), "loc": np.array([-2.0, 0.5, 9.0]), "scale": np.array([0.5, 1.0, 3.0])},
+        Mixture,
+        others=({"probs": np.array([0.01, 0.9, 0.09]), "loc": np.array([0.0, 0.0, -30.0]), "scale": np.array([9.0, 0.1, 1.0])},),
+        without=NO_ENTROPY | {"icdf": "no closed form", "rsample": "the component has no derivative"},
+    ),
+    Case(
+        "RelaxedBernoulliLogits",
+        dist.RelaxedBernoulliLogits,
+        {"temperature": 0.6, "logits": 0.8},
+        relaxed_bernoulli,
+        invalid={"temperature": 0.0, "logits": np.nan},
+        outside=(-0.1, 1.1),
+        others=({"temperature": 2.0, "logits": -1.0}, {"temperature": 1.0, "logits": 0.0}),
+        without=NO_MOMENTS | NO_ENTROPY,
+    ),
+]
+
+CONTINUOUS = COMPOSED + REAL + POSITIVE + INTERVAL + TRUNCATED

@@ -1,76 +1,18 @@
-"""The table of laws of counts and categories; what `scipy` gives has `logpmf`, `cdf`, `mean` and `var`."""
+"""The table of laws of counts and categories."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from cases import Case
+from case import Case
+from references import Finite, beta_negative_binomial, hurdle, inflated, nbinom2, ordered_logistic
 from scipy import special, stats
 
 import ppl.distributions as dist
 
-WEIGHTS = np.array([0.2, 0.5, 0.05, 0.25])
-CUTPOINTS = np.array([-1.0, 0.3, 0.9])
-
-
-SAME_SAMPLER = {"draws": "another case draws by the same program"}
-
-
-class Finite:
-    """A law on `0, ..., k - 1`, or on the first `k` counts with the rest negligible, by its probabilities."""
-
-    def __init__(self, pmf: Any) -> None:
-        self.values, self.table = np.arange(len(pmf)), np.asarray(pmf, float)
-
-    def logpmf(self, k: np.ndarray) -> np.ndarray:
-        inside = (k >= 0) & (k < len(self.table))
-        with np.errstate(divide="ignore"):
-            return np.where(inside, np.log(self.table[np.where(inside, k, 0)]), -np.inf)
-
-    def cdf(self, k: np.ndarray) -> np.ndarray:
-        return np.cumsum(self.table)[k]
-
-    def mean(self) -> float:
-        return float(self.table @ self.values)
-
-    def var(self) -> float:
-        return float(self.table @ (self.values - self.mean()) ** 2)
-
-    def entropy(self) -> float:
-        return float(special.entr(self.table).sum())
-
-
-def sigmoid(x: Any) -> Any:
-    return special.expit(x)
-
-
-def inflated(law: Any, gate: float) -> Finite:
-    table = (1 - gate) * law.pmf(np.arange(400))
-    table[0] += gate
-    return Finite(table)
-
-
-def hurdle(law: Any, gate: float) -> Finite:
-    table = law.pmf(np.arange(400))
-    table[1:] *= (1 - gate) / (1 - table[0])
-    table[0] = gate
-    return Finite(table)
-
-
-def nbinom2(mean: float, concentration: float) -> Any:
-    return stats.nbinom(concentration, concentration / (concentration + mean))
-
-
-def ordered_logistic(predictor: float, cutpoints: np.ndarray) -> Finite:
-    return Finite(np.diff(sigmoid(np.concatenate([[-np.inf], cutpoints - predictor, [np.inf]]))))
-
-
-def beta_negative_binomial(concentration1: float, concentration0: float, n: float) -> Finite:
-    k = np.arange(20_000)
-    log_ways = special.gammaln(n + k) - special.gammaln(k + 1) - special.gammaln(n)
-    return Finite(
-        np.exp(log_ways + special.betaln(concentration1 + k, concentration0 + n)) / special.beta(concentration1, concentration0)
-    )
+WEIGHTS, OTHER_WEIGHTS = np.array([0.2, 0.5, 0.05, 0.25]), np.array([0.01, 0.01, 0.9, 0.08])
+CUTPOINTS, OTHER_CUTPOINTS = np.array([-1.0, 0.3, 0.9]), np.array([-4.0, -3.9, 2.0])
+sigmoid = special.expit
 
 
 def over(base: Callable[..., Any], wrap: Callable[..., Any], *own: str) -> Callable[..., Any]:
@@ -84,75 +26,110 @@ def over(base: Callable[..., Any], wrap: Callable[..., Any], *own: str) -> Calla
 
 
 BAD_PROBS: Mapping[str, Any] = {"probs": 1.1}
+EXTENDED = {"outside": "the density is a formula that is finite there; validation refuses such values"}
 BAD_LOGITS: Mapping[str, Any] = {"logits": np.nan}
+BAD_CONCENTRATIONS = {"concentration1": 0.0, "concentration0": -1.0}
+COUNTABLE = {"enumerate_support": "the support is infinite"}
+NOTHING_MORE = {"cdf": "not defined", "icdf": "not defined", "entropy": "no closed form", "rsample": "discrete"}
+NO_CDF = {"cdf": "not defined", "icdf": "not defined", "rsample": "discrete"}
+NO_QUANTILES = {"icdf": "not defined", "entropy": "no closed form", "rsample": "discrete"}
 
 TRIALS = [
-    Case("BernoulliProbs", dist.BernoulliProbs, {"probs": 0.3}, lambda probs: stats.bernoulli(probs), invalid=BAD_PROBS),
+    Case(
+        "BernoulliProbs",
+        dist.BernoulliProbs,
+        {"probs": 0.3},
+        lambda probs: stats.bernoulli(probs),
+        invalid=BAD_PROBS,
+        others=({"probs": 0.9}, {"probs": 0.01}),
+        without=NO_CDF | EXTENDED,
+    ),
     Case(
         "BernoulliLogits",
         dist.BernoulliLogits,
         {"logits": -0.7},
         lambda logits: stats.bernoulli(sigmoid(logits)),
         invalid=BAD_LOGITS,
+        others=({"logits": 4.0}, {"logits": 0.0}),
+        without=NO_CDF | EXTENDED,
     ),
     Case(
         "BinomialProbs",
         dist.BinomialProbs,
         {"probs": 0.3},
-        lambda probs: stats.binom(7, probs),
+        lambda probs, total_count: stats.binom(total_count, probs),
         {"total_count": 7},
         BAD_PROBS,
         (-1, 8),
-    ),
-    Case(
-        "BinomialProbs-large",
-        dist.BinomialProbs,
-        {"probs": 0.6},
-        lambda probs: stats.binom(200, probs),
-        {"total_count": 200},
-        outside=(201,),
+        others=({"probs": 0.6, "total_count": 200}, {"probs": 0.97, "total_count": 40}),
+        without=NOTHING_MORE,
     ),
     Case(
         "BinomialLogits",
         dist.BinomialLogits,
         {"logits": 0.4},
-        lambda logits: stats.binom(7, sigmoid(logits)),
+        lambda logits, total_count: stats.binom(total_count, sigmoid(logits)),
         {"total_count": 7},
         BAD_LOGITS,
         (-1, 8),
-        without=SAME_SAMPLER,
+        others=({"logits": -0.3, "total_count": 150}, {"logits": -4.0, "total_count": 40}),
+        without=NOTHING_MORE,
     ),
     Case(
         "BetaBinomial",
         dist.BetaBinomial,
         {"concentration1": 2.5, "concentration0": 0.8},
-        lambda concentration1, concentration0: stats.betabinom(9, concentration1, concentration0),
+        lambda concentration1, concentration0, total_count: stats.betabinom(total_count, concentration1, concentration0),
         {"total_count": 9},
-        {"concentration1": 0.0, "concentration0": -1.0},
+        BAD_CONCENTRATIONS,
         (-1, 10),
+        others=(
+            {"concentration1": 1.0, "concentration0": 1.0, "total_count": 4},
+            {"concentration1": 30.0, "concentration0": 10.0, "total_count": 60},
+        ),
+        without=NOTHING_MORE,
     ),
-    Case("GeometricProbs", dist.GeometricProbs, {"probs": 0.3}, lambda probs: stats.geom(probs, loc=-1), invalid=BAD_PROBS),
+    Case(
+        "GeometricProbs",
+        dist.GeometricProbs,
+        {"probs": 0.3},
+        lambda probs: stats.geom(probs, loc=-1),
+        invalid=BAD_PROBS,
+        others=({"probs": 0.95}, {"probs": 0.05}),
+        without=NO_CDF | COUNTABLE | EXTENDED,
+    ),
     Case(
         "GeometricLogits",
         dist.GeometricLogits,
         {"logits": 0.4},
         lambda logits: stats.geom(sigmoid(logits), loc=-1),
         invalid=BAD_LOGITS,
-        without=SAME_SAMPLER,
+        others=({"logits": 3.0}, {"logits": -3.0}),
+        without=NO_CDF | COUNTABLE | EXTENDED,
     ),
     Case(
         "DiscreteUniform",
         dist.DiscreteUniform,
         {},
-        lambda: stats.randint(2, 7),
+        lambda low, high: stats.randint(low, high + 1),
         {"low": 2, "high": 6},
         outside=(1, 7),
+        others=({"low": -3, "high": -2}, {"low": -2, "high": 11}),
+        without={"rsample": "discrete"},
     ),
 ]
 
 COUNTS = [
-    Case("Poisson", dist.Poisson, {"rate": 3.5}, lambda rate: stats.poisson(rate), invalid={"rate": -0.1}, outside=(-1,)),
-    Case("Poisson-large", dist.Poisson, {"rate": 140.0}, lambda rate: stats.poisson(rate)),
+    Case(
+        "Poisson",
+        dist.Poisson,
+        {"rate": 3.5},
+        lambda rate: stats.poisson(rate),
+        invalid={"rate": -0.1},
+        outside=(-1,),
+        others=({"rate": 140.0}, {"rate": 0.2}),
+        without=NO_QUANTILES | COUNTABLE,
+    ),
     Case(
         "GammaPoisson",
         dist.GammaPoisson,
@@ -160,6 +137,8 @@ COUNTS = [
         lambda concentration, rate: stats.nbinom(concentration, rate / (1 + rate)),
         invalid={"concentration": 0.0, "rate": -1.0},
         outside=(-1,),
+        others=({"concentration": 0.5, "rate": 2.0}, {"concentration": 30.0, "rate": 1.0}),
+        without=NO_QUANTILES | COUNTABLE,
     ),
     Case(
         "NegativeBinomialProbs",
@@ -168,7 +147,8 @@ COUNTS = [
         lambda total_count, probs: stats.nbinom(total_count, 1 - probs),
         invalid={"total_count": 0.0, **BAD_PROBS},
         outside=(-1,),
-        without=SAME_SAMPLER,
+        others=({"total_count": 0.5, "probs": 0.1}, {"total_count": 30.0, "probs": 0.5}),
+        without=NO_QUANTILES | COUNTABLE,
     ),
     Case(
         "NegativeBinomialLogits",
@@ -177,7 +157,8 @@ COUNTS = [
         lambda total_count, logits: stats.nbinom(total_count, sigmoid(-logits)),
         invalid={"total_count": 0.0, **BAD_LOGITS},
         outside=(-1,),
-        without=SAME_SAMPLER,
+        others=({"total_count": 0.5, "logits": -2.0}, {"total_count": 30.0, "logits": 0.2}),
+        without=NO_QUANTILES | COUNTABLE,
     ),
     Case(
         "NegativeBinomial2",
@@ -186,15 +167,21 @@ COUNTS = [
         nbinom2,
         invalid={"mean": -1.0, "concentration": 0.0},
         outside=(-1,),
-        without=SAME_SAMPLER,
+        others=({"mean": 0.2, "concentration": 0.5}, {"mean": 30.0, "concentration": 200.0}),
+        without=NO_QUANTILES | COUNTABLE,
     ),
     Case(
         "BetaNegativeBinomial",
         dist.BetaNegativeBinomial,
         {"concentration1": 1.5, "concentration0": 9.0, "n": 4.0},
         beta_negative_binomial,
-        invalid={"concentration1": 0.0, "concentration0": -1.0, "n": 0.0},
+        invalid={**BAD_CONCENTRATIONS, "n": 0.0},
         outside=(-1,),
+        others=(
+            {"concentration1": 9.0, "concentration0": 30.0, "n": 0.7},
+            {"concentration1": 0.5, "concentration0": 12.0, "n": 8.0},
+        ),
+        without=NOTHING_MORE | COUNTABLE,
     ),
 ]
 
@@ -206,7 +193,8 @@ CATEGORIES = [
         lambda probs: Finite(probs),
         invalid={"probs": np.array([0.5, 0.6, 0.1, -0.2])},
         outside=(-1, 4),
-        without={"gradients": "the probabilities are not free"},
+        others=({"probs": OTHER_WEIGHTS},),
+        without=NO_CDF,
     ),
     Case(
         "CategoricalLogits",
@@ -215,6 +203,8 @@ CATEGORIES = [
         lambda logits: Finite(special.softmax(logits)),
         invalid={"logits": np.array([0.5, np.nan, 0.1, -0.2])},
         outside=(-1, 4),
+        others=({"logits": np.log(OTHER_WEIGHTS) - 100.0},),
+        without=NO_CDF,
     ),
     Case(
         "CategoricalLogits-many",
@@ -223,6 +213,8 @@ CATEGORIES = [
         lambda logits: Finite(special.softmax(logits)),
         invalid={"logits": np.full(20, -np.inf)},
         outside=(-1, 20),
+        others=({"logits": 3.0 * np.cos(np.arange(20.0))},),
+        without=NO_CDF,
     ),
     Case(
         "OrderedLogistic",
@@ -231,6 +223,8 @@ CATEGORIES = [
         ordered_logistic,
         invalid={"predictor": np.nan, "cutpoints": CUTPOINTS[::-1]},
         outside=(-1, 4),
+        others=({"predictor": -2.0, "cutpoints": OTHER_CUTPOINTS}, {"predictor": 3.0, "cutpoints": OTHER_CUTPOINTS}),
+        without=NOTHING_MORE,
     ),
     Case(
         "OrderedLogistic-two",
@@ -238,6 +232,8 @@ CATEGORIES = [
         {"predictor": 0.4, "cutpoints": CUTPOINTS[:1]},
         ordered_logistic,
         outside=(-1, 2),
+        others=({"predictor": -2.0, "cutpoints": CUTPOINTS[1:2]},),
+        without=NOTHING_MORE,
     ),
 ]
 
@@ -247,6 +243,8 @@ GATED = [
         over(dist.BernoulliProbs, dist.ZeroInflatedProbs, "gate"),
         {"gate": 0.3, "probs": 0.6},
         lambda gate, probs: Finite([gate + (1 - gate) * (1 - probs), (1 - gate) * probs]),
+        others=({"gate": 0.9, "probs": 0.2}, {"gate": 0.01, "probs": 0.9}),
+        without=NOTHING_MORE | EXTENDED,
     ),
     Case(
         "ZeroInflatedLogits",
@@ -254,7 +252,8 @@ GATED = [
         {"gate_logits": -0.7, "rate": 2.5},
         lambda gate_logits, rate: inflated(stats.poisson(rate), sigmoid(gate_logits)),
         outside=(-1,),
-        without=SAME_SAMPLER,
+        others=({"gate_logits": 3.0, "rate": 0.2}, {"gate_logits": 0.0, "rate": 40.0}),
+        without=NOTHING_MORE | COUNTABLE,
     ),
     Case(
         "ZeroInflatedPoisson",
@@ -263,6 +262,8 @@ GATED = [
         lambda gate, rate: inflated(stats.poisson(rate), gate),
         invalid={"gate": 1.1, "rate": 0.0},
         outside=(-1,),
+        others=({"gate": 0.9, "rate": 0.2}, {"gate": 0.5, "rate": 40.0}),
+        without=NOTHING_MORE | COUNTABLE,
     ),
     Case(
         "ZeroInflatedNegativeBinomial2",
@@ -270,13 +271,16 @@ GATED = [
         {"mean": 6.0, "concentration": 2.5, "gate": 0.3},
         lambda mean, concentration, gate: inflated(nbinom2(mean, concentration), gate),
         outside=(-1,),
-        without=SAME_SAMPLER,
+        others=({"mean": 0.2, "concentration": 0.5, "gate": 0.9}, {"mean": 30.0, "concentration": 200.0, "gate": 0.5}),
+        without=NOTHING_MORE | COUNTABLE,
     ),
     Case(
         "HurdleProbs",
         over(dist.GeometricProbs, dist.HurdleProbs, "gate"),
         {"gate": 0.3, "probs": 0.2},
         lambda gate, probs: hurdle(stats.geom(probs, loc=-1), gate),
+        others=({"gate": 0.9, "probs": 0.95}, {"gate": 0.01, "probs": 0.1}),
+        without=NOTHING_MORE | COUNTABLE | EXTENDED,
     ),
     Case(
         "HurdleLogits",
@@ -284,7 +288,11 @@ GATED = [
         {"gate_logits": -0.7, "mean": 6.0, "concentration": 2.5},
         lambda gate_logits, mean, concentration: hurdle(nbinom2(mean, concentration), sigmoid(gate_logits)),
         outside=(-1,),
-        without=SAME_SAMPLER,
+        others=(
+            {"gate_logits": 3.0, "mean": 0.2, "concentration": 0.5},
+            {"gate_logits": 0.0, "mean": 30.0, "concentration": 200.0},
+        ),
+        without=NOTHING_MORE | COUNTABLE,
     ),
     Case(
         "HurdlePoisson",
@@ -293,12 +301,8 @@ GATED = [
         lambda gate, rate: hurdle(stats.poisson(rate), gate),
         invalid={"gate": 1.1, "rate": 0.0},
         outside=(-1,),
-    ),
-    Case(
-        "HurdlePoisson-rare",
-        dist.HurdlePoisson,
-        {"gate": 0.3, "rate": 1e-3},
-        lambda gate, rate: hurdle(stats.poisson(rate), gate),
+        others=({"gate": 0.3, "rate": 1e-3}, {"gate": 0.9, "rate": 40.0}),
+        without=NOTHING_MORE | COUNTABLE,
     ),
     Case(
         "HurdleNegativeBinomial2",
@@ -307,7 +311,8 @@ GATED = [
         lambda gate, mean, concentration: hurdle(nbinom2(mean, concentration), gate),
         invalid={"mean": 0.0},
         outside=(-1,),
-        without=SAME_SAMPLER,
+        others=({"gate": 0.9, "mean": 0.2, "concentration": 0.5}, {"gate": 0.5, "mean": 30.0, "concentration": 200.0}),
+        without=NOTHING_MORE | COUNTABLE,
     ),
 ]
 

@@ -214,7 +214,7 @@ def test_terse_parameters_keep_their_message_to_the_end() -> None:
 
 
 def test_errors_in_constructors_name_class_and_arguments() -> None:
-    with pytest.raises(ValueError, match=r"while constructing Gauss\(float32\[3\], scale=float32\[4\]\)"):
+    with pytest.raises(ValueError, match=r"while constructing Gauss\(loc=float32\[3\], scale=float32\[4\]\)"):
         Gauss(np.zeros(3, np.float32), scale=np.ones(4, np.float32))
     with pytest.raises(TypeError, match=r"while constructing Gauss\(1, 2, 3\)"):
         Gauss(1, 2, 3)

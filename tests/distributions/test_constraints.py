@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ppl.distributions import biject_to
 from ppl.distributions import constraints as c
 
 NAN, INF = float("nan"), float("inf")
@@ -135,7 +136,7 @@ def test_feasible_values_are_the_documented_ones() -> None:
 def test_names_in_repr() -> None:
     assert repr(c.interval(0.0, 1.0)) == "Interval(lower_bound=0.0, upper_bound=1.0)"
     assert repr(c.real_vector) == "RealVector(Real(), 1)"
-    assert repr(c.independent(c.positive, 2)) == "IndependentConstraint(Positive(), 2)"
+    assert repr(c.independent(c.positive, 2)) == "IndependentConstraint(Positive(lower_bound=0.0), 2)"
 
 
 def test_equality_by_value() -> None:
@@ -248,3 +249,14 @@ def test_a_user_can_define_a_constraint() -> None:
     x = Flattened(1.0, "a")
     assert jax.jit(lambda k, v: k(v))(x, 2.0) and x == Flattened(1.0, "a") != Flattened(1.0, "b")
     assert jnp.shape(jax.tree_util.tree_map(jnp.asarray, x).low) == ()
+
+
+def test_bijection_of_pieces_has_the_pieces_as_its_image() -> None:
+    constraint = c.cat([c.simplex, c.ordered_vector, c.positive], -1, [3, 2, 1])
+    t = biject_to(constraint)
+    assert t.lengths == (2, 2, 1) and t.codomain == constraint
+    z = np.linspace(-1.0, 1.0, 5, dtype=np.float32)
+    y = t(z)
+    assert y.shape == (6,) == t.forward_shape(z.shape) and bool(constraint(np.asarray(y)))
+    np.testing.assert_allclose(t.inv(y), z, atol=1e-5)
+    assert repr(c.cat([c.real, c.positive])) == "Cat((Real(), Positive(lower_bound=0.0)), dim=0, lengths=(1, 1))"

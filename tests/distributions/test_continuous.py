@@ -152,6 +152,34 @@ def test_far_tails_have_finite_densities_and_gradients() -> None:
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(run(0.5, 2.0)))
 
 
+def test_small_shapes_and_unequal_sides_keep_their_digits() -> None:
+    def run(tiny: Any, million: Any) -> Any:
+        return [
+            special.log_gammainc_pair(tiny, 0.0625 + 0.0 * tiny)[1],
+            dist.InverseGamma(tiny).cdf(8.0),
+            jnp.log(dist.InverseGamma(tiny).icdf(tiny * 2.0)),
+            dist.Beta(million, million).log_prob(0.5),
+            dist.AsymmetricLaplace(0.0, tiny, 2.0**-10).cdf(0.0),
+            dist.AsymmetricLaplace(0.0, 1024.0, 2.0**-10).icdf(tiny + 2.0**-20 / (1 + 2.0**-20)),
+            dist.DoublyTruncatedPowerLaw(63.0, 1.0, 2.0).icdf(tiny * 2.0**-30),
+        ]
+
+    tiny, million = 2.0**-20, 2.0**20
+    expected = [
+        np.log(tiny * sc.exp1(0.0625)),
+        tiny * sc.exp1(0.125),
+        -np.log(0.0823720296),  # exp1 is 2 there
+        stats.beta.logpdf(0.5, million, million),
+        2.0**-20 / (1 + 2.0**-20),
+        -(2.0**20) * np.log1p(-tiny * (1 + 2.0**-20)),
+        np.exp(np.log1p(tiny * 2.0**-30 * (2.0**64 - 1)) / 64),
+    ]
+    for value, exact in zip(jax.jit(run)(np.float32(tiny), np.float32(million)), expected):
+        np.testing.assert_allclose(value, exact, rtol=1e-5)
+    by_shape = jax.jit(jax.grad(lambda a: special.log_gammainc_pair(a, 0.0625 + 0.0 * a)[1]))(np.float32(tiny))
+    np.testing.assert_allclose(by_shape, 1 / tiny, rtol=1e-4)
+
+
 # edges ------------------------------------------------------------------------------------------------------------------
 
 
@@ -297,6 +325,27 @@ def test_truncation_forty_deviations_from_the_mean(scale: float, sign: float) ->
         np.testing.assert_allclose(mean, sign * scale * expected_mean, rtol=1e-6)
         np.testing.assert_allclose(variance, scale**2 * expected_variance, rtol=2e-4)
         assert abs(np.asarray(x, np.float64).mean() - mean) < MAX_Z * np.sqrt(variance / 2000)
+
+
+@pytest.mark.parametrize(
+    "base", [dist.Normal(), dist.Cauchy(), dist.Laplace(), dist.Logistic(), dist.SoftLaplace(0.0, 1.0), dist.StudentT(3.0)]
+)
+def test_truncation_to_a_short_interval(base: Any) -> None:
+    def run(x: Any) -> Any:
+        at_zero, from_zero = dist.TruncatedDistribution(base, 0.0, 1e-3), dist.TruncatedDistribution(base, 0.0)
+        aside = dist.TruncatedDistribution(base, 2e-3, 3e-3)
+        far = dist.TruncatedDistribution(base, np.float32(30.0), np.nextafter(np.float32(30.0), np.float32(31.0)))
+        slope = jax.grad(lambda low: dist.TruncatedDistribution(base, low, 3e-3).log_prob(2.5e-3))(2e-3)
+        return at_zero.cdf(x), at_zero.icdf(1e3 * x), aside.log_prob(2.5e-3), slope, far.log_prob(30.0), from_zero.icdf(x)
+
+    x = np.float32(1e-6)
+    cdf, icdf, log_density, slope, far, quantile = jax.jit(run)(x)
+    density = float(np.exp(base.log_prob(0.0)))
+    np.testing.assert_allclose([cdf, icdf], [1e-3, 1e-6], rtol=1e-3 if isinstance(base, dist.Laplace) else 2e-6)
+    np.testing.assert_allclose([log_density, slope], [np.log(1e3), 1e3], rtol=1e-3)
+    np.testing.assert_allclose(log_density, np.log(1e3), rtol=1e-6)
+    np.testing.assert_allclose(quantile, x / (2 * density), rtol=3e-6)
+    assert abs(far - np.log(2.0**19)) < 2
 
 
 def test_truncated_gamma_moments_far_in_both_tails() -> None:

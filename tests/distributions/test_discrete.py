@@ -1,264 +1,27 @@
-"""Laws of counts and categories: properties over the table, and what each family adds.
-
-Two programs are compiled per case and shared by the tests: one in float32 that draws, one in float64 that is compared with SciPy.
-"""
+"""Laws of counts and categories: what families have beyond the properties of the table."""
 
 import functools
 import itertools
 import pickle
-import re
-import zlib
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import Case, offers
-from cases_discrete import DISCRETE
 from jax import random
 from scipy import stats
+from table import chi_square
 
 import ppl.distributions as dist
-from ppl.distributions import Distribution
 
 N_DRAWS = 4000
 # false alarms: 6e-7 per comparison of a mean at five standard errors, 1e-6 per chi-square test
 MAX_Z, MIN_P = 5.0, 1e-6
 
 
-def all_cases(*without: str) -> Any:
-    """Parametrize a test with the cases for which these properties hold."""
-    chosen = [case for case in DISCRETE if not set(without) & set(case.without)]
-    return pytest.mark.parametrize("case", chosen, ids=lambda case: case.name)
-
-
-def grid(case: Case) -> np.ndarray:
-    """Counts that have all but 1e-9 of the probability."""
-    reference = case.reference()
-    candidates = np.arange(len(reference.table) if hasattr(reference, "table") else 800)
-    mass = np.exp(reference.logpmf(candidates))
-    last = np.searchsorted(np.cumsum(mass), 1 - 1e-9)
-    return candidates[np.flatnonzero(mass[: last + 1] > 0)[0] : min(last + 1, 800)]
-
-
-@functools.cache
-def single(case: Case) -> dict[str, np.ndarray]:
-    """Draws in float32 and what the distribution says; the distribution is an argument of the program."""
-    d, k = case.build(lambda p: np.asarray(p, np.float32)), grid(case)
-
-    @jax.jit
-    def run(d: Distribution, key: Any, k: Any, outside: Any) -> dict[str, Any]:
-        out = {"log_prob": d.log_prob(k), "outside": d.log_prob(outside)}
-        if "draws" not in case.without:
-            out["x"] = d.sample(key, (N_DRAWS,))
-            out["inside"] = d.support(out["x"])
-        return out
-
-    key = random.key(zlib.crc32(case.name.encode()))
-    outside = jnp.asarray(np.array(case.outside, np.int32))
-    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        return run(d, key, jnp.asarray(k), outside)
-
-
-@functools.cache
-def exact(case: Case) -> dict[str, Any]:
-    """Probabilities, moments and gradients in float64, and finite differences."""
-    k = grid(case)
-    members = [m for m in ("mean", "variance", "entropy") if offers(case.build(), m)]
-    has_cdf = offers(case.build(), "cdf", 1)
-
-    weights = np.cos(np.arange(len(k)))
-
-    def density(params: dict[str, Any]) -> Any:
-        log_prob = case.make(**params, **case.static).log_prob(k)
-        return (weights * log_prob).sum(), log_prob
-
-    @jax.jit
-    def run(params: dict[str, Any]) -> dict[str, Any]:
-        d = case.make(**params, **case.static)
-        out = {m: getattr(d, m)() if m == "entropy" else getattr(d, m) for m in members}
-        if has_cdf:
-            out["cdf"] = d.cdf(k)
-        (out["sum"], out["log_prob"]), out["slopes"] = jax.value_and_grad(density, has_aux=True)(params)
-        return out
-
-    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        params = {name: np.asarray(p, np.float64) for name, p in case.params.items()}
-        out = run(params)
-        differences = {}
-        for name, p in params.items():
-            slope = np.zeros(p.shape)
-            for i in np.ndindex(p.shape):
-                step = np.zeros(p.shape)
-                step[i] = h = 1e-6 * max(abs(p[i]), 0.01)
-                ends = [run({**params, name: p + s * step})["sum"] for s in (1, -1)]
-                slope[i] = (ends[0] - ends[1]) / (2 * h)
-            differences[name] = slope
-        out["differences"] = differences
-        return jax.tree.map(np.asarray, out)
-
-
-def chi_square(draws: np.ndarray, values: np.ndarray, mass: np.ndarray) -> float:
-    """The p-value of Pearson's test, with cells of at least 10 expected draws; the last takes the rest."""
-    expected, observed, left = [], [], [0.0, 0]
-    counts = np.array([(draws == v).sum() for v in values])
-    for e, o in zip(len(draws) * mass, counts):
-        left = [left[0] + e, left[1] + o]
-        if left[0] >= 10:
-            expected.append(left[0])
-            observed.append(left[1])
-            left = [0.0, 0]
-    expected[-1], observed[-1] = len(draws) - sum(expected[:-1]), len(draws) - sum(observed[:-1])
-    if len(expected) == 1:
-        return 1.0
-    statistic = sum((o - e) ** 2 / e for o, e in zip(observed, expected))
-    return float(stats.chi2.sf(statistic, len(expected) - 1))
-
-
-# construction -----------------------------------------------------------------------------------------------------------
-
-
-@all_cases()
-@pytest.mark.parametrize("convert", [lambda p: p, np.float32, lambda p: np.stack([p] * 3), jnp.asarray])
-def test_construction_and_wrapping_run_no_jax_operation(case: Case, convert: Any) -> None:
-    params = {name: convert(p) for name, p in case.params.items()}
-    mask = np.array([[True], [False]])
-
-    def construct() -> None:
-        d = case.make(**params, **case.static)
-        d.expand((2, 3)).mask(mask).to_event(1).expand_by((4,)).shape((5,))
-
-    assert jax.make_jaxpr(construct)().eqns == []
-
-
-@all_cases()
-def test_an_invalid_parameter_is_named(case: Case) -> None:
-    for name, bad in case.invalid.items():
-        with pytest.raises(ValueError, match=re.escape(f"distribution got invalid {name} parameter")):
-            case.make(**{**case.params, name: bad}, **case.static)
-        with pytest.raises(ValueError, match=re.escape(f"distribution got invalid {name} parameter")):
-            case.make(**{**case.params, name: np.stack([case.params[name], bad])}, **case.static)
-        case.make(**{**case.params, name: bad}, **case.static, validate_args=False)
-
-
-@all_cases()
-def test_survives_tree_maps_and_pickling(case: Case) -> None:
-    d = case.build(lambda p: np.asarray(p, np.float32))
-    for copy in (jax.tree.map(lambda leaf: leaf, d), pickle.loads(pickle.dumps(d))):
-        assert type(copy) is type(d)
-        assert (copy.batch_shape, copy.event_shape) == (d.batch_shape, d.event_shape)
-        assert jax.tree.structure(copy) == jax.tree.structure(d)
-        for a, b in zip(jax.tree.leaves(copy), jax.tree.leaves(d)):
-            np.testing.assert_array_equal(a, b)
-    assert d.is_discrete
-    assert not d.has_rsample
-
-
-# shapes -----------------------------------------------------------------------------------------------------------------
-
-
-def shape_of(function: Any, *args: Any) -> tuple[int, ...]:
-    """The shape of the result, computed without compiling; everything is of width 32."""
-    out = jax.eval_shape(function, *args)
-    assert out.dtype in (jnp.float32, jnp.int32)
-    return out.shape
-
-
 def counts(*shape: int) -> Any:
     return jax.ShapeDtypeStruct(shape, jnp.int32)
-
-
-def check_members(d: Distribution, batch: tuple[int, ...]) -> None:
-    assert d.batch_shape == batch
-    full = (4, 1, *batch) if batch else ()
-    sample_shape = full[: len(full) - len(batch)]
-    drawn = jax.eval_shape(lambda key: d.sample(key, sample_shape), random.key(0))
-    assert (drawn.shape, drawn.dtype) == (full, jnp.int32)
-    assert shape_of(d.log_prob, counts(*full)) == full
-    assert shape_of(d.log_prob, jax.ShapeDtypeStruct(full, jnp.float32)) == full
-    for member in ("mean", "variance", "entropy"):
-        if offers(d, member):
-            assert shape_of(lambda d, m=member: getattr(d, m)() if m == "entropy" else getattr(d, m), d) == batch
-    if offers(d, "cdf", 1):
-        assert shape_of(d.cdf, counts(*full)) == full
-    if d.has_enumerate_support:
-        values = d.enumerate_support()
-        assert values.shape[1:] == batch
-        assert d.enumerate_support(expand=False).shape == values.shape[:1] + (1,) * len(batch)
-        assert shape_of(d.log_prob, d.enumerate_support(expand=False)) == values.shape
-
-
-@all_cases()
-def test_shapes_under_strict_promotion(case: Case) -> None:
-    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        check_members(case.build(), ())
-        if not case.params:
-            return
-        first = next(iter(case.params))
-        widen = {first: lambda p: np.stack([[p]] * 2), "": lambda p: np.stack([p] * 3)}
-        mixed = {n: widen.get(n, widen[""])(np.asarray(p, np.float32)) for n, p in case.params.items()}
-        check_members(case.make(**mixed, **case.static), (2, 3) if len(mixed) > 1 else (2, 1))
-        d = case.build(lambda p: np.stack([np.asarray(p, np.float32)] * 3))
-        assert shape_of(d.log_prob, counts()) == (3,)
-        assert shape_of(d.log_prob, counts(2, 1)) == (2, 3)
-        assert shape_of(d.expand((2, 3)).to_event(1).log_prob, counts(4, 2, 3)) == (4, 2)
-        assert shape_of(lambda k: d.expand((2, 3)).to_event(1).sample(k, (4,)), random.key(0)) == (4, 2, 3)
-        assert shape_of(d.mask(np.array([[True, False, True]])).log_prob, counts(3)) == (1, 3)
-        batched = {n: jax.ShapeDtypeStruct((7, *np.shape(p)), jnp.float32) for n, p in case.params.items()}
-        mapped = jax.vmap(lambda params, x: case.make(**params, **case.static).log_prob(x))
-        assert shape_of(mapped, batched, counts(7, 2)) == (7, 2)
-
-
-# probabilities ----------------------------------------------------------------------------------------------------------
-
-
-@all_cases()
-def test_probabilities_are_those_of_scipy(case: Case) -> None:
-    k, expected = grid(case), case.reference().logpmf(grid(case))
-    found = exact(case)["log_prob"]
-    assert found.dtype == np.float64
-    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(np.exp(found).sum(), 1.0, atol=2e-9)
-    single_precision = np.asarray(single(case)["log_prob"])
-    assert single_precision.dtype == np.float32
-    np.testing.assert_allclose(single_precision, expected, rtol=1e-5, atol=5e-6)
-    assert (np.asarray(single(case)["outside"]) == -np.inf).all()
-    d = case.build()
-    if d.has_enumerate_support:
-        values = np.asarray(d.enumerate_support())
-        np.testing.assert_array_equal(values, np.arange(k[0], values[-1] + 1))
-        assert set(k) <= set(values.tolist())
-
-
-@all_cases("scipy_moments")
-def test_moments_are_those_of_scipy(case: Case) -> None:
-    out, reference = exact(case), case.reference()
-    for member, expected in (("mean", reference.mean), ("variance", reference.var), ("entropy", reference.entropy)):
-        if member in out:
-            np.testing.assert_allclose(out[member], expected(), rtol=1e-7)
-    if "cdf" in out:
-        np.testing.assert_allclose(out["cdf"], reference.cdf(grid(case)), rtol=1e-9, atol=1e-12)
-
-
-@all_cases("gradients")
-def test_gradients_agree_with_finite_differences(case: Case) -> None:
-    out = exact(case)
-    for name, expected in out["differences"].items():
-        np.testing.assert_allclose(out["slopes"][name], expected, rtol=1e-5, atol=1e-5)
-
-
-@all_cases("draws")
-def test_draws_follow_the_probabilities(case: Case) -> None:
-    out = single(case)
-    assert out["x"].dtype == jnp.int32
-    assert out["inside"].all()
-    assert chi_square(np.asarray(out["x"]), grid(case), np.exp(case.reference().logpmf(grid(case)))) > MIN_P
-
-
-def test_the_table_names_every_case_once() -> None:
-    names = [case.name for case in DISCRETE]
-    assert len(names) == len(set(names))
 
 
 # accuracy ---------------------------------------------------------------------------------------------------------------
@@ -299,6 +62,39 @@ def test_large_counts_and_concentrations_in_single_precision(name: str) -> None:
     # relative to the terms that the slope is the difference of
     scale = np.asarray(k) / np.maximum(np.abs(first), 1e-3) + np.max([np.abs(r) for r in rest], axis=0, initial=0) * 0 + 1
     assert (np.abs(slope - expected_slope) < 1e-5 * scale * (np.asarray(k) + 10) ** 0.5).all()
+
+
+def test_probabilities_near_one_keep_their_digits() -> None:
+    def run(logits: Any, k: Any, n: Any) -> Any:
+        def log_prob(logits: Any) -> Any:
+            return dist.BinomialLogits(logits, n).log_prob(k)
+
+        return log_prob(logits), jax.vmap(jax.grad(lambda x, k, n: dist.BinomialLogits(x, n).log_prob(k)))(logits, k, n)
+
+    logits, k, n = np.float32([-1000, -20, 20, 1000, 1000]), np.array([0, 0, 300, 7, 0]), np.array([300, 10, 300, 7, 7])
+    value, slope = jax.jit(run)(logits, k, n)
+    small = np.exp(-20.0)
+    np.testing.assert_allclose(value, [0, -10 * small, -300 * small, 0, -7000], rtol=1e-6, atol=1e-30)
+    np.testing.assert_allclose(slope, [0, -10 * small, 300 * small, 0, -7], rtol=1e-6, atol=1e-30)
+
+
+def test_distribution_functions_of_counts_in_single_precision() -> None:
+    def run(large: Any, tiny: Any) -> Any:
+        return (
+            dist.Poisson(large * 2e-3).cdf(2000),
+            dist.NegativeBinomial2(0.125, large).cdf(0),
+            dist.NegativeBinomialProbs(large, tiny).cdf(1),
+            dist.NegativeBinomialLogits(tiny, 90.0).cdf(10_000),
+        )
+
+    large, tiny = np.float32(1e6), np.float32(1e-6)
+    expected = [
+        stats.poisson.cdf(2000, 2e3),
+        stats.nbinom.cdf(0, 1e6, 1e6 / (1e6 + 0.125)),
+        stats.nbinom.cdf(1, 1e6, 1 - float(tiny)),
+        np.exp(-float(tiny) * (90 - np.log(10_000))),
+    ]
+    np.testing.assert_allclose(jax.jit(run)(large, tiny), expected, rtol=3e-5)
 
 
 def test_a_large_concentration_gives_the_poisson_law() -> None:

@@ -6,14 +6,12 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from cases import CONTINUOUS, Case
-from cases_discrete import DISCRETE
-from cases_multivariate import MULTIVARIATE
+from case import Case
 from jax import random
+from table import EVERY, cases
 
 import ppl.distributions as dist
 
-CASES = [*CONTINUOUS, *DISCRETE, *MULTIVARIATE]
 # widths of parameters (None: Python numbers) and of the value
 MIXTURES = [(None, np.float32), (np.float32, np.float32), (np.float64, np.float32), (np.float32, np.float64)]
 
@@ -59,7 +57,7 @@ def members(d: Any, value: Any) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@cases(EVERY)
 def test_widths_mix_in_a_session_of_float64(case: Case) -> None:
     with jax.enable_x64(True):
         for dtype, value_dtype in MIXTURES:
@@ -71,7 +69,7 @@ def test_widths_mix_in_a_session_of_float64(case: Case) -> None:
                 assert not wide, f"{case.name} of float32 parameters gives float64: {wide}"
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@cases(EVERY)
 def test_strict_promotion_and_ranks(case: Case) -> None:
     for x64 in (False, True):
         dtype = np.float64 if x64 else np.float32

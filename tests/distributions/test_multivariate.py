@@ -1,6 +1,5 @@
 """Vectors and series: densities against SciPy and independent formulas, moments of draws, gradients, structure."""
 
-import pickle
 from typing import Any
 
 import jax
@@ -8,8 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats as st
-from cases import Case
-from cases_multivariate import MULTIVARIATE
 from jax import random
 
 from ppl.distributions import constraints
@@ -278,45 +275,6 @@ def test_euler_maruyama() -> None:
     np.testing.assert_allclose(batched.log_prob(x[:, None])[:, 0], expected, rtol=1e-10)
     with pytest.raises(TypeError, match="init_dist must be a Distribution"):
         EulerMaruyama(t, lambda x, t: (x, x), 0.0)
-
-
-@pytest.mark.parametrize("case", MULTIVARIATE, ids=lambda case: case.name)
-def test_every_case_float32(case: Case) -> None:
-    """float32 in, float32 out, like SciPy; a pytree that passes through pickle, jit and vmap; parameters batched on the left."""
-    d = case.build(lambda p: np.asarray(p, np.float32))
-    x = jax.jit(lambda d, key: d.sample(key))(d, random.key(0))
-    assert x.dtype == np.float32 and x.shape == d.event_shape and np.all(d.support(x))
-    again = pickle.loads(pickle.dumps(d))
-    assert jax.tree.structure(again) == jax.tree.structure(d)
-    mapped = jax.tree.map(lambda *leaves: np.stack(leaves), d, again)
-    batched = case.build(lambda p: np.stack([np.asarray(p, np.float32)] * 2))
-    wide = d.expand((4,)).to_event(1)
-
-    @jax.jit
-    def densities(d: Any, mapped: Any, batched: Any, x: Any) -> Any:
-        in_vmap = jax.vmap(lambda d: d.log_prob(x))(mapped)
-        return d.log_prob(x), in_vmap, batched.log_prob(x), wide.log_prob(jnp.stack([x] * 4))
-
-    log_prob, in_vmap, in_batch, joint = densities(d, mapped, batched, x)
-    assert log_prob.dtype == np.float32 and log_prob.shape == joint.shape == ()
-    np.testing.assert_allclose(in_vmap, [log_prob] * 2, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(in_batch, [log_prob] * 2, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(joint, 4 * log_prob, rtol=1e-4, atol=1e-5)
-    if case.scipy is not None:
-        value = np.asarray(x).astype(np.float64)
-        value = value / value.sum() if case.name == "Dirichlet" else value
-        np.testing.assert_allclose(log_prob, case.reference().logpdf(value), rtol=1e-4, atol=1e-4)
-    assert jax.eval_shape(wide.sample, random.key(0)).shape == (4, *d.event_shape)
-    assert jax.eval_shape(lambda key: batched.sample(key, (3,)), random.key(0)).shape == (3, 2, *d.event_shape)
-    assert jax.eval_shape(jax.vmap(lambda d: d.sample(random.key(0))), mapped).shape == (2, *d.event_shape)
-
-
-@pytest.mark.parametrize("case", MULTIVARIATE, ids=lambda case: case.name)
-def test_invalid_parameters_are_named(case: Case) -> None:
-    for name, value in case.invalid.items():
-        with pytest.raises(ValueError, match=name):
-            case.make(**{**case.params, name: value}, **case.static)
-        case.make(**{**case.params, name: value}, **case.static, validate_args=False)
 
 
 def test_nothing_runs_at_construction() -> None:

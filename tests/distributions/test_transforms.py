@@ -218,6 +218,42 @@ def test_structure(name: str) -> None:
     hash(treedef)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_shapes_of_batches_and_one_inverse(name: str) -> None:
+    """Shapes grow by batch axes; `inv` is one object, its own inverse's inverse; parameters are leaves that can be replaced."""
+    case = CASES[name]
+    t = case.make()
+    assert t.inv is t.inv and t.inv.inv is t and t.inv.inv.inv is t.inv
+    assert (t.inv.domain, t.inv.codomain) == (t.codomain, t.domain)
+    image = t.forward_shape(case.shape)
+    for batch in ((), (5,), (4, 1)):
+        if case.shape or not batch:
+            assert t.forward_shape((*batch, *case.shape)) == (*batch, *image)
+            assert t.inverse_shape((*batch, *image)) == (*batch, *case.shape)
+            assert t.inv.forward_shape((*batch, *image)) == (*batch, *case.shape)
+    children, (names, _) = t.tree_flatten()
+    again = type(t).tree_unflatten(t.tree_flatten()[1], children)
+    assert again == t and len(children) == len(names)
+
+
+def test_no_transform_is_left_out() -> None:
+    used: set[type] = set()
+
+    def visit(t: Any) -> None:
+        used.add(type(t))
+        for part in [*getattr(t, "parts", []), *getattr(t, "transforms", []), getattr(t, "base_transform", None)]:
+            if part is not None:
+                visit(part)
+        if type(t).__name__ == "_InverseTransform":
+            visit(t.inv)
+
+    for case in CASES.values():
+        visit(case.make())
+    known = {v for v in vars(transforms).values() if isinstance(v, type) and issubclass(v, transforms.Transform)}
+    own_tests = {AbsTransform, UnpackTransform, transforms.Transform, transforms.ParameterFreeTransform}
+    assert known - used == own_tests
+
+
 def test_transforms_pass_through_jit_and_vmap() -> None:
     scales = np.array([1.0, 2.0, 3.0], np.float32)
     t = ComposeTransform([AffineTransform(0.0, scales), ExpTransform()])

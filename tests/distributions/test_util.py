@@ -189,3 +189,25 @@ def test_shapes_of_draws() -> None:
     p = np.full((2, 3), 1 / 3, np.float32)
     assert util.categorical(key, p).shape == (2,) and util.multinomial(key, p, np.array([1, 5])).sum(-1).tolist() == [1, 5]
     assert util.binomial(key, np.float32(0.5)).shape == () and util.von_mises_centered(key, np.float32(1.0)).dtype == np.float32
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_rows_are_solved_in_batches_as_one_by_one(transposed):
+    """Values and gradients of the substitution over a batch are those of LAPACK for each of its systems."""
+    rng = np.random.default_rng(0)
+    tril = np.tril(rng.normal(size=(3, 4, 4))) + 4 * np.eye(4)
+    rows, weights = rng.normal(size=(2, 3, 2, 4))
+
+    def loss(tril, rows, weights):
+        return jnp.sum(weights * util.solve_rows(tril, rows, transposed=transposed))
+
+    with jax.enable_x64(True):
+        run = jax.jit(jax.value_and_grad(loss, (0, 1)))
+        value, slopes = run(tril, rows, weights)
+        single = [run(*args) for args in zip(tril, rows, weights)]
+        np.testing.assert_allclose(value, sum(v for v, _ in single), rtol=1e-12)
+        for i in range(2):
+            np.testing.assert_allclose(slopes[i], np.stack([s[i] for _, s in single]), rtol=1e-10, atol=1e-14)
+        solved = util.solve_rows(jnp.asarray(tril), jnp.asarray(rows), transposed=transposed)
+    factors = tril.swapaxes(-1, -2) if transposed else tril
+    np.testing.assert_allclose(solved, np.linalg.solve(factors, rows.swapaxes(-1, -2)).swapaxes(-1, -2), rtol=1e-12)

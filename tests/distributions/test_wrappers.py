@@ -1,7 +1,7 @@
 """Independent, Expanded, Masked, Transformed, Folded, Delta, Unit, ImproperUniform."""
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -329,3 +329,33 @@ def test_has_rsample_and_support_come_from_the_base() -> None:
         assert wrap(dist.Gamma(2.0, 1.0)).support in (constraints.positive, constraints.independent(constraints.positive, 1))
         with pytest.raises(NotImplementedError, match="rsample"):
             wrap(dist.Bernoulli(0.5)).rsample(KEY)
+
+
+CIRCULANT = {"covariance_row": np.array([2.0, 0.5, 0.2, 0.5])}
+MATRIX = np.array([[1.5, 0.3], [0.3, 0.7]])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: dist.CirculantNormal(np.arange(4.0), **CIRCULANT),
+        lambda: dist.CirculantNormal(np.zeros((2, 5)), covariance_rfft=np.array([2.0, 1.0, 0.5])),
+        lambda: dist.GaussianStateSpace(3, 0.5 * np.eye(2), MATRIX, initial_value=np.ones(2)),
+        lambda: dist.GaussianStateSpace(3, 0.5 * np.eye(2), precision_matrix=np.stack([MATRIX, np.eye(2)])),
+        lambda: dist.LogNormal(np.zeros(2), 1.0),
+        lambda: dist.Wishart(4.0, MATRIX),
+        lambda: dist.ZeroSumNormal(np.array([1.0, 2.0]), (3,)),
+    ],
+    ids=["circulant", "circulant_batch", "states", "states_batch", "log_normal", "wishart", "zero_sum"],
+)
+def test_families_that_are_transformed_agree_with_their_parts(make: Callable[[], Any]) -> None:
+    assert jax.make_jaxpr(lambda: [make() and None])().eqns == []
+    with jax.enable_x64(True):
+        d = make()
+        assert isinstance(d, dist.TransformedDistribution)
+        plain = dist.TransformedDistribution(d.base_dist, d.transforms)
+        assert (plain.batch_shape, plain.event_shape) == (d.batch_shape, d.event_shape)
+        x, intermediates = d.sample_with_intermediates(KEY, (3,))
+        np.testing.assert_allclose(d.log_prob(x), plain.log_prob(x), rtol=1e-10)
+        np.testing.assert_allclose(d.log_prob(x, intermediates), plain.log_prob(x), rtol=1e-10)
+        assert x.shape == (3, *d.shape()) == d.sample(KEY, (3,)).shape

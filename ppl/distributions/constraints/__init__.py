@@ -34,7 +34,7 @@ from ppl.distributions.constraints.matrices import (
     _CorrMatrix,
     _LowerCholesky,
     _PositiveDefinite,
-    _PositiveSemidefinite,
+    _PositiveSemiDefinite,
     _ScaledUnitLowerCholesky,
     _SoftplusLowerCholesky,
     corr_cholesky,

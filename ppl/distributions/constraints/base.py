@@ -59,9 +59,6 @@ class ParameterFreeConstraint(Constraint):
     def __reduce__(self) -> tuple[type, tuple[()]]:
         return type(self), ()
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__.lstrip('_')}()"
-
 
 def comparable(x: Any, *bounds: Any) -> tuple[Any, ...]:
     """`x` and `bounds` ready to be compared.

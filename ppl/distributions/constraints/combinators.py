@@ -65,16 +65,12 @@ class _RealVector(ParameterFreeConstraint, _IndependentConstraint):
 
     def __init__(self) -> None: ...
 
-    __repr__ = _IndependentConstraint.__repr__
-
 
 class _RealMatrix(ParameterFreeConstraint, _IndependentConstraint):
     base_constraint = real
     reinterpreted_batch_ndims = 2
 
     def __init__(self) -> None: ...
-
-    __repr__ = _IndependentConstraint.__repr__
 
 
 class _Cat(Constraint):
@@ -109,6 +105,9 @@ class _Cat(Constraint):
         pieces = split_pieces(prototype, self.dim, self.lengths)
         parts = [c.feasible_like(piece) for c, piece in zip(self.cseq, pieces)]
         return xp(parts[0]).concatenate(parts, axis=self.dim)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__.lstrip('_')}({self.cseq!r}, dim={self.dim}, lengths={self.lengths})"
 
 
 def check_pieces(

@@ -76,7 +76,7 @@ class _PositiveDefinite(ParameterFreeConstraint):
         return _identity_like(prototype)
 
 
-class _PositiveSemidefinite(ParameterFreeConstraint):
+class _PositiveSemiDefinite(ParameterFreeConstraint):
     event_dim = 2
 
     def check(self, x: ArrayLike) -> ArrayLike:
@@ -106,4 +106,4 @@ scaled_unit_lower_cholesky = _ScaledUnitLowerCholesky()
 corr_cholesky = _CorrCholesky()
 corr_matrix = _CorrMatrix()
 positive_definite = _PositiveDefinite()
-positive_semidefinite = _PositiveSemidefinite()
+positive_semidefinite = _PositiveSemiDefinite()

@@ -6,11 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax, random
+from jax import lax
 from jax.scipy.special import digamma
 
 from ppl._typing import Array, ArrayLike, Key, Shape
-from ppl.distributions import constraints
+from ppl.distributions import constraints, random
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.continuous.numerics import above, at_least_tiny, filled, times_log, with_value, within
 from ppl.distributions.continuous.positive import Pareto
@@ -318,10 +318,13 @@ class DoublyTruncatedPowerLaw(Distribution):
     def icdf(self, q: ArrayLike) -> Array:
         q, b, from_zero, log_low, log_high, length = self._bounds(q)
         rising, flat = b > 0, ~from_zero & self._is_flat(b * length)
-        # the distance in log x from the end where the density of log x is largest
-        p, rate = jnp.where(rising, 1.0 - q, q), jnp.where(flat, 1.0, lax.abs(b))
-        share = jnp.where(from_zero, 1.0, -jnp.expm1(-rate * length))
-        distance = -jnp.where(rising & (share == 1.0), jnp.log(q), jnp.log1p(-p * share)) / rate
+        # the distance in log x from the end where the density of log x is largest, by the probability of a smaller one
+        p, rest, rate = jnp.where(rising, 1.0 - q, q), jnp.where(rising, q, 1.0 - q), jnp.where(flat, 1.0, lax.abs(b))
+        beyond = jnp.where(from_zero, 0.0, jnp.exp(-rate * length))
+        share = p * jnp.where(from_zero, 1.0, -jnp.expm1(-rate * length))
+        far = share > 0.5
+        log_rest = jnp.log(jnp.where(far, rest + p * beyond, 1.0)) + jnp.log1p(-jnp.where(far, 0.0, share))
+        distance = -log_rest / rate
         steep = jnp.where(rising, log_high - distance, log_low + distance)
         x = jnp.exp(jnp.where(flat, log_low + length * (q + 0.5 * b * length * q * (1.0 - q)), steep))
         x, low, high = promote_shapes(x, jnp.asarray(self.low, x.dtype), jnp.asarray(self.high, x.dtype))

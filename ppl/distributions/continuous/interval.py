@@ -4,16 +4,25 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax, random
+from jax import lax
 from jax.scipy.special import digamma
 
 from ppl._typing import Array, ArrayLike, Key, Shape
-from ppl.distributions import constraints
+from ppl.distributions import constraints, random
 from ppl.distributions.constraints import Constraint
-from ppl.distributions.continuous.numerics import digamma_rest, filled, inside_unit, times_log, times_log1p, with_value, within
+from ppl.distributions.continuous.numerics import (
+    digamma_rest,
+    filled,
+    inside_unit,
+    times_log,
+    times_log1p,
+    times_log_ratio,
+    with_value,
+    within,
+)
 from ppl.distributions.distribution import Distribution, TransformedDistribution
 from ppl.distributions.special import betainc, betaincinv, log_beta, stirling_remainder
-from ppl.distributions.special.elementary import HALF_LOG_2PI, log, log1mexp, operands
+from ppl.distributions.special.elementary import HALF_LOG_2PI, is_number, log, log1mexp, operands
 from ppl.distributions.transforms import ExpTransform
 from ppl.distributions.util import as_operand, is_concrete, promote_shapes, validate_sample
 
@@ -136,6 +145,16 @@ class LogUniform(TransformedDistribution):
         return 0.5 * (jnp.log(low) + jnp.log(high)) + jnp.log(jnp.log(high / low))
 
 
+def _beta_log_density(a: ArrayLike, b: ArrayLike, x: Array) -> Array:
+    """`(a - 1) log x + (b - 1) log(1 - x) - log B(a, b)` relative to the mean `a / (a + b)`, where no large terms cancel."""
+    total = a + b
+    offset = a * (1.0 - x) - b * x
+    norm = 1.5 * log(total) - 0.5 * (log(a) + log(b)) - HALF_LOG_2PI
+    remainder = stirling_remainder(a) + stirling_remainder(b) - stirling_remainder(total)
+    log_power = times_log_ratio(a - 1.0, x, total / a, -offset / a)
+    return log_power + times_log_ratio(b - 1.0, 1.0 - x, total / b, offset / b) + (norm - remainder)
+
+
 class Beta(Distribution):
     """The Beta distribution: `log p(x) = (a - 1) log x + (b - 1) log(1 - x) - log B(a, b)`.
 
@@ -167,7 +186,9 @@ class Beta(Distribution):
         value, a, b = with_value(value, self.concentration1, self.concentration0)
         inside = (value >= 0) & (value <= 1)
         x = jnp.where(inside, value, 0.5)
-        return within(inside, times_log(a - 1.0, x) + times_log1p(b - 1.0, -x) - log_beta(a, b))
+        if is_number(a) and is_number(b) and a + b < 30.0:
+            return within(inside, times_log(a - 1.0, x) + times_log1p(b - 1.0, -x) - log_beta(a, b))
+        return within(inside, _beta_log_density(a, b, x))
 
     def cdf(self, value: ArrayLike) -> Array:
         value, a, b = with_value(value, self.concentration1, self.concentration0)

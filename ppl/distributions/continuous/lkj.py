@@ -5,10 +5,10 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax, random
+from jax import lax
 
 from ppl._typing import Array, ArrayLike, Key, Shape
-from ppl.distributions import constraints
+from ppl.distributions import constraints, random
 from ppl.distributions.continuous.triangular import add, as_float, lgamma_sum, log_diagonal, lower_with, prepend_ones
 from ppl.distributions.distribution.base import Distribution
 from ppl.distributions.distribution.transformed import TransformedDistribution
@@ -151,6 +151,13 @@ class LKJ(TransformedDistribution):
         base = LKJCholesky(dimension, concentration, sample_method, validate_args=validate_args)
         self.dimension, self.concentration, self.sample_method = base.dimension, base.concentration, base.sample_method
         super().__init__(base, CorrMatrixCholeskyTransform().inv, validate_args=validate_args)
+
+    @property
+    def variance(self) -> Array:
+        """`1 / (2 eta + D - 1)` off the diagonal, 0 on it."""
+        spread = 1.0 / (2.0 * jnp.asarray(self.concentration, self._dtype) + (self.dimension - 1))
+        off_diagonal = prepend_ones(1 - np.eye(self.dimension, dtype=self._dtype), spread.ndim + 2)
+        return jnp.broadcast_to(spread[..., None, None] * off_diagonal, self.shape())
 
     @property
     def mean(self) -> Array:

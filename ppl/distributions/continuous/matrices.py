@@ -4,10 +4,10 @@ import math
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax, random
+from jax import lax
 
 from ppl._typing import Array, ArrayLike, Key, Shape
-from ppl.distributions import constraints
+from ppl.distributions import constraints, random
 from ppl.distributions.continuous.triangular import (
     add,
     alternative,
@@ -26,13 +26,12 @@ from ppl.distributions.continuous.triangular import (
     prepend_ones,
     self_outer,
     solve_vectors,
-    square_dim,
     transpose,
 )
 from ppl.distributions.distribution.base import Distribution
 from ppl.distributions.distribution.transformed import TransformedDistribution
 from ppl.distributions.transforms import CholeskyTransform
-from ppl.distributions.util import as_operand, cholesky_of_inverse, promote_shapes, validate_sample
+from ppl.distributions.util import as_operand, cholesky_of_inverse, promote_shapes, solve_rows, square_dim, validate_sample
 
 __all__ = ["InverseWishart", "InverseWishartCholesky", "MatrixNormal", "Wishart", "WishartCholesky"]
 
@@ -71,8 +70,8 @@ class MatrixNormal(Distribution):
     ) -> None:
         owner = "MatrixNormal"
         self.loc, self.scale_tril_row, self.scale_tril_column = as_float(loc), as_float(scale_tril_row), as_float(scale_tril_column)
-        n = square_dim(owner, "scale_tril_row", self.scale_tril_row)
-        p = square_dim(owner, "scale_tril_column", self.scale_tril_column)
+        n = square_dim(owner, "scale_tril_row", np.shape(self.scale_tril_row))
+        p = square_dim(owner, "scale_tril_column", np.shape(self.scale_tril_column))
         if np.shape(self.loc)[-2:] != (n, p):
             raise ValueError(f"{owner}: loc of shape {np.shape(self.loc)} must end in ({n}, {p}), the sizes of the two factors")
         batch_shape = np.broadcast_shapes(*(np.shape(x)[:-2] for x in (self.loc, self.scale_tril_row, self.scale_tril_column)))
@@ -93,6 +92,12 @@ class MatrixNormal(Distribution):
         whitened = solve_vectors(over_rows(self.scale_tril_row), transpose(whitened))
         log_det = add(p * half_log_det(self.scale_tril_row), n * half_log_det(self.scale_tril_column))
         return add(-0.5 * lax.square(whitened).sum((-2, -1)), -(log_det + 0.5 * n * p * math.log(2 * math.pi)))
+
+    def entropy(self) -> Array:
+        """`p log det A + n log det B + n p/2 log(2 pi e)`."""
+        n, p = self.event_shape
+        log_det = add(p * half_log_det(self.scale_tril_row), n * half_log_det(self.scale_tril_column))
+        return jnp.broadcast_to(log_det + 0.5 * n * p * (1 + math.log(2 * math.pi)), self.batch_shape)
 
     @property
     def mean(self) -> Array:
@@ -127,7 +132,7 @@ class _ScaleOfMatrices(Distribution):
         """
         owner = type(self).__name__
         name, matrix = exactly_one_matrix(owner, **matrices)
-        d = square_dim(owner, name, matrix)
+        d = square_dim(owner, name, np.shape(matrix))
         self.concentration = as_float(concentration)
         setattr(self, name, matrix)
         return np.broadcast_shapes(np.shape(self.concentration), np.shape(matrix)[:-2]), (d, d)
@@ -366,7 +371,7 @@ class InverseWishartCholesky(_ScaleOfMatrices):
         """`C G^-1` with `G` lower triangular and `G' G` Wishart, shape `sample_shape + batch_shape + (d, d)`."""
         g = self._bartlett(key, sample_shape, np.arange(self.event_shape[-1])[::-1])
         factor = jnp.broadcast_to(jnp.asarray(self.scale_tril, g.dtype), g.shape)
-        return lax.linalg.triangular_solve(g, factor, left_side=False, lower=True)
+        return solve_rows(g, factor, transposed=True)
 
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
@@ -376,7 +381,7 @@ class InverseWishartCholesky(_ScaleOfMatrices):
         d = value.shape[-1]
         shape = np.broadcast_shapes(value.shape, np.shape(factor))
         tril, right = jnp.broadcast_to(value, shape), jnp.broadcast_to(jnp.asarray(factor, value.dtype), shape)
-        whitened = lax.linalg.triangular_solve(tril, right, left_side=True, lower=True)
+        whitened = solve_rows(tril, transpose(right))
         nu, log_det = promote_shapes(self.concentration, half_log_det(factor))
         constant = add(nu * log_det, -self._log_constant()) + d * math.log(2)
         return add(_powers_of_diagonal(value, -nu, -1), add(-0.5 * lax.square(whitened).sum((-2, -1)), constant))

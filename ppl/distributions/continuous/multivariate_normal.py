@@ -4,10 +4,10 @@ import math
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax, random
+from jax import lax
 
 from ppl._typing import Array, ArrayLike, Key, Shape
-from ppl.distributions import constraints
+from ppl.distributions import constraints, random
 from ppl.distributions.continuous.triangular import (
     add,
     alternative,
@@ -22,13 +22,21 @@ from ppl.distributions.continuous.triangular import (
     prepend_ones,
     self_outer,
     solve_vectors,
-    square_dim,
     transpose,
 )
 from ppl.distributions.distribution.base import Distribution
 from ppl.distributions.special.elementary import log, log1p
 from ppl.distributions.special.gamma import stirling_remainder
-from ppl.distributions.util import add_diag, as_operand, cholesky_of_inverse, lazy_property, promote_shapes, validate_sample
+from ppl.distributions.util import (
+    add_diag,
+    as_operand,
+    cholesky_of_inverse,
+    lazy_property,
+    promote_shapes,
+    solve_rows,
+    square_dim,
+    validate_sample,
+)
 
 __all__ = ["CovarianceParameters", "LowRankMultivariateNormal", "MultivariateNormal", "MultivariateStudentT"]
 
@@ -104,7 +112,7 @@ class MultivariateNormal(CovarianceParameters):
         name, matrix = exactly_one_matrix(
             owner, covariance_matrix=covariance_matrix, precision_matrix=precision_matrix, scale_tril=scale_tril
         )
-        d = square_dim(owner, name, matrix)
+        d = square_dim(owner, name, np.shape(matrix))
         self.loc = as_vector(owner, loc, d, matrix)
         setattr(self, name, matrix)
         batch_shape = np.broadcast_shapes(np.shape(self.loc)[:-1], np.shape(matrix)[:-2])
@@ -123,9 +131,13 @@ class MultivariateNormal(CovarianceParameters):
         return np.broadcast_shapes(loc[:-1], matrix[:-2]), tuple(matrix[-1:])
 
     def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
-        """`loc + L eps` with standard normal `eps`, shape `sample_shape + batch_shape + (d,)`."""
+        """`loc + L eps` with standard normal `eps`, or `loc + M'^-1 eps` for a precision `M M'`."""
         eps = random.normal(key, self.shape(sample_shape), dtype=self._dtype)
-        return prepend_ones(self.loc, eps.ndim) + matrix_times_vectors(self.scale_tril, eps)
+        if "precision_matrix" in self.__dict__:
+            noise = solve_vectors(cholesky(self.precision_matrix), eps, transposed=True)
+        else:
+            noise = matrix_times_vectors(self.scale_tril, eps)
+        return prepend_ones(self.loc, eps.ndim) + noise
 
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
@@ -226,8 +238,7 @@ class LowRankMultivariateNormal(Distribution):
         """Inverse of the covariance matrix, shape `(..., d, d)`, from a factorisation of an `(m, m)` matrix."""
         weighted_factor = self._weighted_factor
         capacitance_tril = jnp.asarray(cholesky(self._capacitance(weighted_factor)))
-        half = lax.linalg.triangular_solve(capacitance_tril, weighted_factor, left_side=True, lower=True)
-        gram = jnp.matmul(transpose(half), half, precision=lax.Precision.HIGHEST)
+        gram = self_outer(solve_rows(capacitance_tril, transpose(weighted_factor)))
         return jnp.broadcast_to(add_diag(-gram, 1.0 / self.cov_diag), self.shape() + self.event_shape)
 
     @lazy_property
@@ -309,7 +320,7 @@ class MultivariateStudentT(Distribution):
                 "MultivariateStudentT: scale_tril must be given, got None; pass the lower Cholesky factor of the scale"
             )
         scale_tril = as_float(scale_tril)
-        d = square_dim("MultivariateStudentT", "scale_tril", scale_tril)
+        d = square_dim("MultivariateStudentT", "scale_tril", np.shape(scale_tril))
         self.df = as_float(df)
         self.loc = as_vector("MultivariateStudentT", loc, d, scale_tril)
         self.scale_tril = scale_tril
@@ -353,6 +364,15 @@ class MultivariateStudentT(Distribution):
         constant = (half_df + h - 0.5) * log1p(h / half_df) - h * (1 + _LOG_2PI) + remainders
         kernel = constant - (half_df + h) * jnp.log1p(prepend_ones(squared, ndim) / df)
         return add(kernel, -half_log_det(self.scale_tril))
+
+    def entropy(self) -> Array:
+        """`log det L + d/2 log(df pi) + lgamma(df/2) - lgamma(a) + a (digamma(a) - digamma(df/2))`, `a = (df + d)/2`."""
+        d = self.event_shape[0]
+        df = jnp.asarray(self.df, self._dtype)
+        a, half = 0.5 * (df + d), 0.5 * df
+        spread = a * (lax.digamma(a) - lax.digamma(half))
+        of_df = 0.5 * d * jnp.log(df * math.pi) + lax.lgamma(half) - lax.lgamma(a) + spread
+        return jnp.broadcast_to(add(half_log_det(self.scale_tril), of_df), self.batch_shape)
 
     @property
     def mean(self) -> Array:

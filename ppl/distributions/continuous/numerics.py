@@ -49,24 +49,37 @@ def reduced(x: Array, term: ArrayLike) -> Array:
     return x if is_number(term) and term == 0 else x - term
 
 
+def _known_zero(factor: ArrayLike) -> np.ndarray | None:
+    """Where the factor is known to be 0; None for nowhere."""
+    if not is_concrete(factor):
+        return None
+    zero = np.asarray(factor) == 0
+    return zero if zero.any() else None
+
+
 def times_log(factor: ArrayLike, x: Array) -> Array:
     """`factor * log(x)` for `x >= 0`, where a factor that is known to be 0 gives 0 also at `x = 0`."""
-    if not is_concrete(factor):
-        return factor * lax.log(x)
-    zero = np.asarray(factor) == 0
-    if not zero.any():
+    zero = _known_zero(factor)
+    if zero is None:
         return factor * lax.log(x)
     return jnp.where(zero, 0.0, factor * lax.log(jnp.where(zero, 1.0, x)))
 
 
 def times_log1p(factor: ArrayLike, x: Array) -> Array:
     """`factor * log(1 + x)` for `x >= -1`, where a factor that is known to be 0 gives 0 also at `x = -1`."""
-    if not is_concrete(factor):
-        return factor * lax.log1p(x)
-    zero = np.asarray(factor) == 0
-    if not zero.any():
+    zero = _known_zero(factor)
+    if zero is None:
         return factor * lax.log1p(x)
     return jnp.where(zero, 0.0, factor * lax.log1p(jnp.where(zero, 0.0, x)))
+
+
+def times_log_ratio(factor: ArrayLike, x: Array, inverse: ArrayLike, offset: Array) -> Array:
+    """`factor * log(x inverse)` by `offset = x inverse - 1` where that is small; a factor known to be 0 gives 0 also at `x = 0`."""
+    near = lax.abs(offset) < 0.5
+    zero = _known_zero(factor)
+    near = near if zero is None else near | zero
+    out = factor * jnp.where(near, lax.log1p(jnp.where(near, offset, 0.0)), lax.log(jnp.where(near, 1.0, x * inverse)))
+    return out if zero is None else jnp.where(zero, 0.0, out)
 
 
 def digamma_rest(a: Array) -> Array:

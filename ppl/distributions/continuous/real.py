@@ -6,11 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax, random
+from jax import lax
 from jax.scipy.special import ndtri
 
 from ppl._typing import Array, ArrayLike, Key, Shape
-from ppl.distributions import constraints
+from ppl.distributions import constraints, random
 from ppl.distributions.continuous.numerics import as_value, divided, filled, reduced, shifted, with_value
 from ppl.distributions.distribution import Distribution
 from ppl.distributions.special import (
@@ -125,7 +125,7 @@ class SymmetricLocationScale(LocationScale):
         raise self._missing("icdf")
 
     def standard_central_mass(self, z: Array) -> Array:
-        """`P(0 < Z < z)` for `0 <= z <= 1`."""
+        """`P(0 < Z < z)` for `0 <= z <= 1`, and the odd function that continues it to `-1 <= z < 0`."""
         raise self._missing("cdf")
 
     def log_cdf(self, value: ArrayLike) -> Array:
@@ -280,7 +280,8 @@ class Cauchy(SymmetricLocationScale):
         return lax.atan2(jnp.ones_like(z), -z) / math.pi
 
     def standard_log_cdf(self, z: Array) -> Array:
-        return jnp.log(self.standard_cdf(z))
+        tail = lax.atan2(jnp.ones_like(z), jnp.abs(z)) / math.pi
+        return jnp.where(z < 0, jnp.log(tail), jnp.log1p(-tail))
 
     def standard_tail_quantile(self, log_p: Array) -> Array:
         p = jnp.exp(log_p)
@@ -328,7 +329,7 @@ class Laplace(SymmetricLocationScale):
         return log_p + LOG_2
 
     def standard_central_mass(self, z: Array) -> Array:
-        return -0.5 * jnp.expm1(-z)
+        return jnp.sign(z) * -0.5 * jnp.expm1(-jnp.abs(z))
 
     def standard_cdf(self, z: Array) -> Array:
         tail = 0.5 * jnp.exp(-jnp.abs(z))
@@ -484,14 +485,18 @@ class _TwoSidedExponential(LocationScale):
         left, right, z = promote_shapes(*self._sides(), z)
         total = left + right
         below = z < 0
-        tail = jnp.exp(jnp.where(below, z / left, -z / right))
-        return jnp.where(below, left / total * tail, 1.0 - right / total * tail)
+        size = jnp.where(below, z / left, -z / right)
+        return left / total * jnp.where(below, jnp.exp(size), 1.0) - jnp.where(below, 0.0, right / total * jnp.expm1(size))
 
     def standard_quantile(self, q: Array) -> Array:
         left, right, q = promote_shapes(*self._sides(), q)
         total = left + right
-        below = q < left / total
-        return jnp.where(below, left * jnp.log(q * (total / left)), -right * jnp.log((1.0 - q) * (total / right)))
+        excess = q - left / total
+        below, share = excess < 0, excess * (total / right)  # of the probability above loc
+        near = ~below & (share < 0.5)
+        near_loc = jnp.log1p(-jnp.where(near, share, 0.0))
+        above = jnp.where(near, near_loc, jnp.log(jnp.where(near, 1.0, (1.0 - q) * (total / right))))
+        return jnp.where(below, left * jnp.log(jnp.where(below, q * (total / left), 1.0)), -right * above)
 
     def standard_mean(self) -> ArrayLike:
         left, right = self._sides()

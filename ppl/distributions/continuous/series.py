@@ -7,26 +7,27 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax, random
+from jax import lax
 
 from ppl._typing import Array, ArrayLike, Key, Shape
-from ppl.distributions import constraints
+from ppl.distributions import constraints, random
 from ppl.distributions.continuous.multivariate_normal import CovarianceParameters, MultivariateNormal
 from ppl.distributions.continuous.triangular import (
     as_float,
     as_vector,
     diagonal,
     exactly_one_matrix,
+    half_log_det,
     matrix_times_vectors,
     over_rows,
     prepend_ones,
-    square_dim,
     transpose,
 )
 from ppl.distributions.distribution.base import Distribution
+from ppl.distributions.distribution.transformed import TransformedDistribution
 from ppl.distributions.special.elementary import log
 from ppl.distributions.transforms import RecursiveLinearTransform
-from ppl.distributions.util import as_operand, promote_shapes, sum_rightmost, validate_sample
+from ppl.distributions.util import as_operand, promote_shapes, square_dim, sum_rightmost, validate_sample
 
 __all__ = ["EulerMaruyama", "GaussianRandomWalk", "GaussianStateSpace"]
 
@@ -79,6 +80,10 @@ class GaussianRandomWalk(Distribution):
         squared, scale = promote_shapes(squared, as_operand(self.scale))
         return -0.5 * squared / scale**2 - self.num_steps * (log(scale) + 0.5 * _LOG_2PI)
 
+    def entropy(self) -> Array:
+        """`T (log scale + 1/2 log(2 pi e))`."""
+        return jnp.broadcast_to(self.num_steps * (log(as_operand(self.scale)) + 0.5 * (1 + _LOG_2PI)), self.batch_shape)
+
     @property
     def mean(self) -> Array:
         """Zero."""
@@ -92,7 +97,7 @@ class GaussianRandomWalk(Distribution):
         return scale**2 * prepend_ones(steps, scale.ndim)
 
 
-class GaussianStateSpace(CovarianceParameters):
+class GaussianStateSpace(CovarianceParameters, TransformedDistribution):
     r"""States that follow `z_t = A z_{t-1} + eps_t` with normal innovations `eps_t ~ N(0, Q)`, `t = 1, ..., T`.
 
     `log p(z) = sum_t log N(z_t - A z_{t-1}; 0, Q)`: the map from innovations to states has determinant 1. An autoregression
@@ -107,7 +112,8 @@ class GaussianStateSpace(CovarianceParameters):
         initial_value: `z_0`, shape `(..., d)`; None for zero.
         validate_args: whether to check the parameters now and values in `log_prob`.
 
-    Exactly one of the three matrices is given; all are attributes.
+    Exactly one of the three matrices is given; all are attributes. As a transformed distribution, `base_dist` is the law of the
+    innovations, and `transforms` the one map from them to the states.
 
     Raises:
         ValueError: `num_steps` is no positive integer, not exactly one matrix, sizes that differ.
@@ -148,15 +154,16 @@ class GaussianStateSpace(CovarianceParameters):
             owner, covariance_matrix=covariance_matrix, precision_matrix=precision_matrix, scale_tril=scale_tril
         )
         setattr(self, name, matrix)
-        d = square_dim(owner, "transition_matrix", self.transition_matrix)
-        sizes = {"transition_matrix": d, name: square_dim(owner, name, matrix)}
-        batches = [np.shape(self.transition_matrix)[:-2], np.shape(matrix)[:-2]]
+        d = square_dim(owner, "transition_matrix", np.shape(self.transition_matrix))
+        sizes = {"transition_matrix": d, name: square_dim(owner, name, np.shape(matrix))}
         if initial_value is not None:
             self.initial_value = as_vector(owner, initial_value, d, matrix)
-            batches.append(np.shape(self.initial_value)[:-1])
         if sizes[name] != d:
             raise ValueError(f"{owner}: the matrices must have the same dimension, that of the state; got {sizes}")
-        super().__init__(np.broadcast_shapes(*batches), (self.num_steps, d), validate_args=validate_args)
+        rows = matrix if np.ndim(matrix) == 2 else as_operand(matrix)[..., None, :, :]
+        innovation: Any = MultivariateNormal(0.0, validate_args=False, **{name: rows})
+        innovations = innovation.expand((*innovation.batch_shape[:-1], self.num_steps)).to_event(1)
+        TransformedDistribution.__init__(self, innovations, self._from_innovations, validate_args=validate_args)
 
     @property
     def _from_innovations(self) -> RecursiveLinearTransform:
@@ -171,13 +178,18 @@ class GaussianStateSpace(CovarianceParameters):
         return self._from_innovations(jnp.moveaxis(innovations, 0, -2))
 
     @validate_sample
-    def log_prob(self, value: ArrayLike) -> Array:
+    def log_prob(self, value: ArrayLike, intermediates: Any = None) -> Array:
         """Log density of paths `(..., T, d)`."""
         value = jnp.asarray(value)
         lead = np.broadcast_shapes(value.shape[:-2], self.batch_shape)
         innovations = self._from_innovations.inv(jnp.broadcast_to(value, (*lead, *value.shape[-2:])))
         given = {name: over_rows(self.__dict__[name]) for name in _MATRICES if name in self.__dict__}
         return MultivariateNormal(0.0, validate_args=False, **given).log_prob(innovations).sum(-1)
+
+    def entropy(self) -> Array:
+        """`T/2 log det(2 pi e Q)`."""
+        of_step = half_log_det(self.scale_tril) + 0.5 * self.event_shape[-1] * (1 + _LOG_2PI)
+        return jnp.broadcast_to(self.num_steps * of_step, self.batch_shape)
 
     @property
     def mean(self) -> Array:
@@ -275,7 +287,8 @@ class EulerMaruyama(Distribution):
         state_shape = self.event_shape[1:]
         n = math.prod(lead)
         start = self.init_dist.expand(self.batch_shape).sample(k_start, sample_shape).reshape((n, *state_shape))
-        times = jnp.broadcast_to(prepend_ones(self.t, len(lead) + 1), (*lead, self.event_shape[0])).reshape((n, -1)).T
+        num_times = self.event_shape[0]
+        times = jnp.broadcast_to(prepend_ones(self.t, len(lead) + 1), (*lead, num_times)).reshape((n, num_times)).T
         noise = random.normal(k_noise, (len(times) - 1, n, *state_shape), dtype=start.dtype)
 
         def step(x: Array, inputs: tuple[Array, Array, Array]) -> tuple[Array, Array]:

@@ -14,7 +14,7 @@ from jax import lax
 
 from ppl._typing import Array, ArrayLike
 from ppl.distributions.special.elementary import is_number, lgamma
-from ppl.distributions.util import as_operand, as_parameter, float_dtype, is_concrete, promote_shapes
+from ppl.distributions.util import as_operand, as_parameter, float_dtype, is_concrete, promote_shapes, solve_rows
 
 __all__ = [
     "add",
@@ -36,7 +36,6 @@ __all__ = [
     "prepend_ones",
     "self_outer",
     "solve_vectors",
-    "square_dim",
     "transpose",
 ]
 
@@ -72,7 +71,13 @@ class alternative:
 def as_float(x: Any) -> Any:
     """A parameter as it is kept: sequences become arrays, arrays of integers become arrays of floats."""
     x = as_parameter(x)
-    if is_number(x) or jnp.issubdtype(jnp.result_type(x), np.inexact):
+    if is_number(x):
+        return x
+    try:
+        dtype = jnp.result_type(x)
+    except TypeError as error:
+        raise TypeError(f"expected numbers, found {x!r}"[:200]) from error
+    if jnp.issubdtype(dtype, np.inexact):
         return x
     known = as_operand(x)
     return known if is_number(known) else known.astype(float_dtype())
@@ -103,18 +108,6 @@ def exactly_one_matrix(owner: str, **matrices: Any) -> tuple[str, Any]:
             f"{owner}: exactly one of {', '.join(matrices)} must be given, got {found}; pass one and leave out the others"
         )
     return given[0], as_float(matrices[given[0]])
-
-
-def square_dim(owner: str, name: str, matrix: ArrayLike) -> int:
-    """The dimension `d` of matrices `(..., d, d)`.
-
-    Raises:
-        ValueError: fewer than two dimensions, or not square.
-    """
-    shape = np.shape(matrix)
-    if len(shape) < 2 or shape[-1] != shape[-2]:
-        raise ValueError(f"{owner}: {name} must be a square matrix, or a batch of them (..., d, d), got shape {shape}")
-    return shape[-1]
 
 
 def as_vector(owner: str, loc: Any, d: int, like: Any) -> Any:
@@ -223,7 +216,7 @@ def inverse_from_tril(tril: ArrayLike) -> Array:
     """`(L L')^-1`, by one triangular solve."""
     tril = jnp.asarray(tril)
     identity = jnp.broadcast_to(np.eye(tril.shape[-1], dtype=tril.dtype), tril.shape)
-    return self_outer(transpose(lax.linalg.triangular_solve(tril, identity, left_side=True, lower=True)))
+    return self_outer(solve_rows(tril, identity))
 
 
 # factors and vectors ----------------------------------------------------------------------------------------------------
@@ -239,8 +232,8 @@ def matrix_times_vectors(matrix: ArrayLike, x: Array) -> Array:
     return jnp.matmul(matrix, x[..., None], precision=lax.Precision.HIGHEST)[..., 0]
 
 
-def solve_vectors(tril: ArrayLike, x: Array) -> Array:
-    """`L^-1 x` for lower factors `(..., d, d)` and vectors `x (..., d)`, batches broadcast.
+def solve_vectors(tril: ArrayLike, x: Array, *, transposed: bool = False) -> Array:
+    """`L^-1 x`, or `L'^-1 x`, for lower factors `(..., d, d)` and vectors `x (..., d)`, batches broadcast.
 
     Batch dimensions that the factor lacks, or has with size 1, become columns of one triangular solve; so a factor is never copied.
     """
@@ -249,7 +242,7 @@ def solve_vectors(tril: ArrayLike, x: Array) -> Array:
     if x.shape[-1] != d:
         x = jnp.broadcast_to(x, (*x.shape[:-1], d))
     if tril.ndim == 2:
-        return _solve_rows(tril, x.reshape((-1, d))).reshape(x.shape)
+        return solve_rows(tril, x.reshape((-1, d)), transposed=transposed).reshape(x.shape)
     batch = np.broadcast_shapes(tril.shape[:-2], x.shape[:-1])
     factor_batch = (1,) * (len(batch) - tril.ndim + 2) + tril.shape[:-2]
     own = [i for i in range(len(batch)) if factor_batch[i] != 1]
@@ -258,18 +251,14 @@ def solve_vectors(tril: ArrayLike, x: Array) -> Array:
     own_shape = [batch[i] for i in own]
     free_shape = [batch[i] for i in free]
     rows = lax.transpose(jnp.broadcast_to(x, (*batch, d)), order).reshape((*own_shape, math.prod(free_shape), d))
-    solved = _solve_rows(tril.reshape((*own_shape, d, d)), rows).reshape((*own_shape, *free_shape, d))
+    solved = solve_rows(tril.reshape((*own_shape, d, d)), rows, transposed=transposed)
+    solved = solved.reshape((*own_shape, *free_shape, d))
     return lax.transpose(solved, np.argsort(order))
 
 
 def over_rows(matrix: ArrayLike) -> Any:
     """Factors for each row of a matrix: `(..., d, d)` becomes `(..., 1, d, d)`, a single factor stays as it is."""
     return matrix if np.ndim(matrix) == 2 else jnp.asarray(matrix)[..., None, :, :]
-
-
-def _solve_rows(tril: Array, rows: Array) -> Array:
-    """`L^-1 r` for each row `r` of `(..., n, d)`: the solution of `Y L' = R`."""
-    return lax.linalg.triangular_solve(tril, rows, left_side=False, lower=True, transpose_a=True)
 
 
 def _alike(matrix: ArrayLike, x: Array) -> tuple[Array, Array]:

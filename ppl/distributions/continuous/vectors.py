@@ -5,10 +5,10 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax, random
+from jax import lax
 
 from ppl._typing import Array, ArrayLike, Key, Shape
-from ppl.distributions import constraints
+from ppl.distributions import constraints, random
 from ppl.distributions.continuous.real import Normal
 from ppl.distributions.continuous.triangular import (
     add,
@@ -17,17 +17,24 @@ from ppl.distributions.continuous.triangular import (
     as_vector,
     as_vectors,
     cholesky,
+    diagonal,
     difference,
     exactly_one_matrix,
+    half_log_det,
+    inverse_from_tril,
     matrix_times_vectors,
     prepend_ones,
-    square_dim,
 )
 from ppl.distributions.distribution.base import Distribution
 from ppl.distributions.distribution.transformed import TransformedDistribution
 from ppl.distributions.special.elementary import lgamma, log
-from ppl.distributions.transforms import ZeroSumTransform
-from ppl.distributions.util import as_operand, lazy_property, promote_shapes, sum_rightmost, validate_sample
+from ppl.distributions.transforms import (
+    AffineTransform,
+    PackRealFastFourierCoefficientsTransform,
+    RealFastFourierTransform,
+    ZeroSumTransform,
+)
+from ppl.distributions.util import as_operand, lazy_property, promote_shapes, solve_rows, square_dim, sum_rightmost, validate_sample
 
 __all__ = ["CAR", "CirculantNormal", "Dirichlet", "ZeroSumNormal"]
 
@@ -160,6 +167,11 @@ class ZeroSumNormal(TransformedDistribution):
         m = math.prod(n - 1 for n in self.event_shape)
         return -0.5 * squared / scale**2 - m * (log(scale) + 0.5 * _LOG_2PI)
 
+    def entropy(self) -> Array:
+        """`m (log scale + 1/2 log(2 pi e))` with `m = prod_i (n_i - 1)`, with respect to the volume of the plane."""
+        m = math.prod(n - 1 for n in self.event_shape)
+        return jnp.broadcast_to(m * (log(as_operand(self.scale)) + 0.5 * (1 + _LOG_2PI)), self.batch_shape)
+
     @property
     def mean(self) -> Array:
         """Zero."""
@@ -222,7 +234,7 @@ class CAR(Distribution):
     ) -> None:
         self.is_sparse = is_sparse
         self.adj_matrix = as_float(_dense_graph(adj_matrix, is_sparse))
-        n = square_dim("CAR", "adj_matrix", self.adj_matrix)
+        n = square_dim("CAR", "adj_matrix", np.shape(self.adj_matrix))
         self.loc = as_vector("CAR", loc, n, self.adj_matrix)
         self.correlation, self.conditional_precision = as_float(correlation), as_float(conditional_precision)
         batch_shape = np.broadcast_shapes(
@@ -276,7 +288,8 @@ class CAR(Distribution):
         graph = jnp.asarray(self.adj_matrix)
         rho, tau = (jnp.asarray(p)[..., None, None] for p in (self.correlation, self.conditional_precision))
         rho, tau, graph = promote_shapes(rho, tau, graph)
-        degrees = np.eye(graph.shape[-1], dtype=graph.dtype) * prepend_ones(self._degrees[..., None, :], graph.ndim)
+        eye = prepend_ones(np.eye(graph.shape[-1], dtype=graph.dtype), graph.ndim)
+        degrees = eye * prepend_ones(self._degrees[..., None, :], graph.ndim)
         return tau * (degrees - rho * graph)
 
     def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
@@ -284,8 +297,7 @@ class CAR(Distribution):
         eps = random.normal(key, self.shape(sample_shape), dtype=self._dtype)
         factor = jnp.broadcast_to(cholesky(self.precision_matrix), (*self.shape(), self.event_shape[0]))
         factor = jnp.broadcast_to(factor, (*eps.shape, eps.shape[-1]))
-        solved = lax.linalg.triangular_solve(factor, eps[..., None], left_side=True, lower=True, transpose_a=True)
-        return prepend_ones(self.loc, eps.ndim) + solved[..., 0]
+        return prepend_ones(self.loc, eps.ndim) + solve_rows(factor, eps[..., None, :], transposed=True)[..., 0, :]
 
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
@@ -296,9 +308,21 @@ class CAR(Distribution):
         rho, spectrum = promote_shapes(jnp.asarray(self.correlation)[..., None], self._spectrum)
         log_det = add(jnp.log1p(-rho * spectrum).sum(-1), log(self._degrees).sum(-1))
         own, degrees = promote_shapes(lax.square(diff), self._degrees)
-        along, rho = promote_shapes((diff * self._graph_times(diff)).sum(-1), self.correlation)
+        diff, neighbours = promote_shapes(diff, self._graph_times(diff))
+        along, rho = promote_shapes((diff * neighbours).sum(-1), self.correlation)
         quadratic, tau = promote_shapes(add((own * degrees).sum(-1), -rho * along), self.conditional_precision)
         return add(0.5 * (n * (jnp.log(tau) - _LOG_2PI) - tau * quadratic), 0.5 * log_det)
+
+    def entropy(self) -> Array:
+        """`n/2 log(2 pi e) - 1/2 log det Q` with the precision matrix `Q`."""
+        log_det = half_log_det(cholesky(self.precision_matrix))
+        return jnp.broadcast_to(0.5 * self.event_shape[0] * (1 + _LOG_2PI) - log_det, self.batch_shape)
+
+    @property
+    def variance(self) -> Array:
+        """Diagonal of the inverse of the precision matrix."""
+        covariance = inverse_from_tril(cholesky(self.precision_matrix))
+        return jnp.broadcast_to(diagonal(covariance), self.shape())
 
     @property
     def mean(self) -> Array:
@@ -306,7 +330,7 @@ class CAR(Distribution):
         return jnp.broadcast_to(self.loc, self.shape())
 
 
-class CirculantNormal(Distribution):
+class CirculantNormal(TransformedDistribution):
     r"""The normal law with a circulant covariance matrix, `S_ij = row[(j - i) mod n]`: a stationary process on a circle.
 
     The Fourier transform diagonalises `S`; with eigenvalues `s_k` the density costs `O(n log n)`:
@@ -318,7 +342,8 @@ class CirculantNormal(Distribution):
         covariance_rfft: its real Fourier transform `s_0, ..., s_{n // 2}`, positive, shape `(..., n // 2 + 1)`.
         validate_args: whether to check the parameters now and values in `log_prob`.
 
-    Exactly one of the last two is given; both are attributes, and so is `covariance_matrix`.
+    Exactly one of the last two is given; both are attributes, and so is `covariance_matrix`. As a transformed distribution,
+    `base_dist` is the law of the real and imaginary parts of the Fourier coefficients of `x - loc`, which are independent.
 
     Raises:
         ValueError: not exactly one of row and spectrum, lengths that do not fit `loc`.
@@ -357,7 +382,24 @@ class CirculantNormal(Distribution):
         if np.shape(vector)[-1:] != (expected,):
             raise ValueError(f"CirculantNormal: {name} of shape {np.shape(vector)} must end in {expected} for loc of length {n}")
         setattr(self, name, vector)
-        super().__init__(np.broadcast_shapes(np.shape(self.loc)[:-1], np.shape(vector)[:-1]), (n,), validate_args=validate_args)
+        coefficients = Normal(0.0, self._coefficient_scale(n), validate_args=False).to_event(1)
+        shift = AffineTransform(self.loc, np.ones(n, vector.dtype), domain=constraints.real_vector)
+        parts = [PackRealFastFourierCoefficientsTransform((n,)), RealFastFourierTransform((n,)).inv, shift]
+        super().__init__(coefficients, parts, validate_args=validate_args)
+
+    def _coefficient_scale(self, n: int) -> Any:
+        """Standard deviations of the real parts, then of the imaginary parts that are not zero, `(..., n)`; known ones in NumPy."""
+        given = as_operand(self.__dict__.get("covariance_rfft", self.__dict__.get("covariance_row")))
+        known = isinstance(given, np.ndarray)
+        spectrum = given if "covariance_rfft" in self.__dict__ else (np if known else jnp).fft.rfft(given).real
+        share = np.full(n // 2 + 1, n / 2)
+        share[0] = n
+        if n % 2 == 0:
+            share[-1] = n
+        with np.errstate(invalid="ignore"):  # of a matrix that is not positive definite, which is told later
+            scale = (spectrum * share.astype(spectrum.dtype)) ** 0.5
+        imaginary = scale[..., 1 : n - n // 2]
+        return (np.concatenate if known else jnp.concatenate)([scale, imaginary], axis=-1).astype(given.dtype)
 
     @alternative
     def covariance_row(self) -> Array:
@@ -384,7 +426,7 @@ class CirculantNormal(Distribution):
         return prepend_ones(self.loc, eps.ndim) + jnp.fft.irfft(scaled, n=self.event_shape[0])
 
     @validate_sample
-    def log_prob(self, value: ArrayLike) -> Array:
+    def log_prob(self, value: ArrayLike, intermediates: Any = None) -> Array:
         """Log density of vectors `(..., n)`."""
         n = self.event_shape[0]
         transformed = jnp.fft.rfft(difference(value, self.loc))

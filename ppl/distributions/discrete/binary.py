@@ -4,10 +4,10 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax, random
+from jax import lax
 
 from ppl._typing import Array, ArrayLike, Key, Shape
-from ppl.distributions import constraints
+from ppl.distributions import constraints, random
 from ppl.distributions.discrete.numerics import aligned, log_odds_kernel, log_probs_kernel, select, to_float
 from ppl.distributions.discrete.parameters import _to_logits_bernoulli, _to_probs_bernoulli
 from ppl.distributions.discrete.sampling import bernoulli, int_dtype
@@ -64,6 +64,11 @@ class _Bernoulli(_Trial):
 
     def entropy(self) -> Array:
         return filled(self, self._entropy_of_trial())
+
+    def cdf(self, value: ArrayLike) -> Array:
+        """0 below 0, `1 - probs` from 0 to 1, 1 from there on."""
+        x, probs = aligned(self._dtype, value, self.probs)
+        return select(x < 0, 0.0, select(x < 1, 1.0 - probs, 1.0))
 
     def enumerate_support(self, expand: bool = True) -> Array:
         return support_values(self, 0, 1, expand)
@@ -176,6 +181,12 @@ class _Geometric(_Trial):
 
     def entropy(self) -> Array:
         return filled(self, self._entropy_of_trial() / self._probs())
+
+    def cdf(self, value: ArrayLike) -> Array:
+        """`1 - (1 - p)^(k + 1)` with `k` the value rounded down."""
+        x, log_failure = aligned(self._dtype, value, self._log_failure())
+        trials = lax.max(jnp.floor(x), jnp.full_like(x, -1.0)) + 1.0
+        return select(trials * jnp.ones_like(log_failure) > 0, -jnp.expm1(trials * log_failure), 0.0)
 
 
 class GeometricProbs(_Geometric):

@@ -6,10 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax, random
+from jax import lax
 
 from ppl._typing import Array, ArrayLike, Key, Shape
-from ppl.distributions import constraints
+from ppl.distributions import constraints, random
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.discrete.numerics import logsumexp, select, to_float
 from ppl.distributions.discrete.parameters import _to_logits_multinom, _to_probs_multinom, safe_log
@@ -17,15 +17,9 @@ from ppl.distributions.discrete.sampling import int_dtype
 from ppl.distributions.discrete.shared import filled, filled_batch, support_values
 from ppl.distributions.distribution.base import Distribution
 from ppl.distributions.distribution.validation import check_parameter
-from ppl.distributions.util import (
-    Tracer,
-    as_parameter,
-    assert_one_of,
-    is_concrete,
-    lazy_property,
-    promote_shapes,
-    validate_sample,
-)
+from ppl.distributions.util import Tracer, as_parameter, assert_one_of, is_concrete, lazy_property, promote_shapes, validate_sample
+from ppl.distributions.util.samplers import categorical
+from ppl.distributions.util.shapes import SMALL_VECTOR
 
 _MAX_UNROLLED = 8
 
@@ -136,6 +130,8 @@ class _Categorical(Distribution):
         return tuple(shape)[:-1], ()
 
     def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
+        if self._size() <= SMALL_VECTOR:
+            return categorical(key, to_float(self.probs, self._dtype), self.shape(sample_shape))
         logits = to_float(self.logits, self._dtype)
         return lax.convert_element_type(random.categorical(key, logits, shape=self.shape(sample_shape)), int_dtype())
 
@@ -154,6 +150,13 @@ class _Categorical(Distribution):
         center = 0.5 * (self._size() - 1)
         shifted = np.arange(self._size()) - center
         return filled(self, self._moment(shifted**2) - self._moment(shifted) ** 2)
+
+    def cdf(self, value: ArrayLike) -> Array:
+        """The sum of the probabilities of the categories up to the value."""
+        probs = to_float(self.probs, self._dtype)
+        x, probs = promote_shapes(jnp.asarray(to_float(value, self._dtype))[..., None], probs)
+        numbers = np.arange(self._size(), dtype=x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
+        return jnp.minimum(jnp.where(numbers <= x, probs, 0.0).sum(-1), 1.0)
 
     @property
     def mode(self) -> Array:

@@ -8,16 +8,14 @@ from ppl._typing import Array
 from ppl.distributions.discrete.counts import split_trials
 from ppl.distributions.discrete.numerics import (
     log_count_constant,
-    log_gamma_ratio,
-    log_multiset,
-    log_odds_kernel,
-    log_probs_kernel,
     polya_log_norm,
     polya_log_terms,
     scaled_log_ratio,
     select,
     stirling_remainder,
 )
+
+_STRAIGHT = 60.0
 
 
 @jax.jit
@@ -47,20 +45,31 @@ def beta_binomial_log_prob(k: Array, n: Array, a: Array, b: Array) -> Array:
 
 @jax.jit
 def beta_negative_binomial_log_prob(k: Array, a: Array, b: Array, n: Array) -> Array:
-    """`log [Gamma(n + k) / (k! Gamma(n)) B(a + k, b + n) / B(a, b)]`, -inf for `k < 0`."""
+    """`log [Gamma(n + k) / (k! Gamma(n)) B(a + k, b + n) / B(a, b)]`, -inf for `k < 0`.
+
+    The law of `k` of `n + k` counts from Polya's urn, times `n / (n + k)`, the probability that the last is none of them.
+    """
     inside = k >= 0
     k = select(inside, k, 0.0)
-    s = a + b
-    counts = log_multiset(n, k) + log_multiset(a, k) - log_multiset(s + n, k)
-    return select(inside, counts + log_gamma_ratio(b, n) - log_gamma_ratio(s, n), -np.inf)
+    s, total = a + b, n + k
+    terms = polya_log_terms(k, a, total, s) + polya_log_terms(n, b, total, s)
+    return select(inside, terms - polya_log_norm(total, s) - lax.log1p(k / n), -np.inf)
+
+
+def _negative_binomial_log_prob(k: Array, r: Array, yes: Array, no: Array) -> Array:
+    """The log probability of `k` successes before `r` failures, of these probabilities, relative to the best fit."""
+    total = r + k
+    excess = r * yes - k * no
+    fit = scaled_log_ratio(k, excess, total * yes) + scaled_log_ratio(r, -excess, total * no)
+    tails = stirling_remainder(total) - stirling_remainder(r) - 0.5 * lax.log1p(k / r)
+    return fit + tails + log_count_constant(k)
 
 
 @jax.jit
 def negative_binomial_probs_log_prob(k: Array, r: Array, probs: Array) -> Array:
     """`log [Gamma(r + k) / (k! Gamma(r))] + k log(probs) + r log(1 - probs)`, -inf for `k < 0`."""
     inside = k >= 0
-    k = select(inside, k, 0.0)
-    return select(inside, log_multiset(r, k) + log_probs_kernel(k, r, probs), -np.inf)
+    return select(inside, _negative_binomial_log_prob(select(inside, k, 0.0), r, probs, 1.0 - probs), -np.inf)
 
 
 @jax.jit
@@ -68,4 +77,8 @@ def negative_binomial_logits_log_prob(k: Array, r: Array, logits: Array) -> Arra
     """`log [Gamma(r + k) / (k! Gamma(r))] + k logits - (r + k) log(1 + exp(logits))`, -inf for `k < 0`."""
     inside = k >= 0
     k = select(inside, k, 0.0)
-    return select(inside, log_multiset(r, k) + log_odds_kernel(k, r + k, logits), -np.inf)
+    # beyond, where a probability would underflow, its logarithm is a straight line
+    bent = lax.clamp(logits.dtype.type(-_STRAIGHT), logits, logits.dtype.type(_STRAIGHT))
+    out = _negative_binomial_log_prob(k, r, lax.logistic(bent), lax.logistic(-bent))
+    straight = logits - bent
+    return select(inside, out + select(straight < 0, k, -r) * straight, -np.inf)

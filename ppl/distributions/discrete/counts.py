@@ -5,10 +5,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax, random
+from jax import lax
 
 from ppl._typing import Array, ArrayLike, Key, Shape
-from ppl.distributions import constraints
+from ppl.distributions import constraints, random
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.discrete.numerics import (
     aligned,
@@ -23,15 +23,8 @@ from ppl.distributions.discrete.parameters import _to_logits_bernoulli, _to_prob
 from ppl.distributions.discrete.sampling import int_dtype, poisson
 from ppl.distributions.discrete.shared import common_integer, filled, support_values
 from ppl.distributions.distribution.base import Distribution
-from ppl.distributions.util import (
-    Tracer,
-    as_parameter,
-    assert_one_of,
-    binomial,
-    lazy_property,
-    promote_shapes,
-    validate_sample,
-)
+from ppl.distributions.special import log_betainc_pair, log_gammainc_pair
+from ppl.distributions.util import Tracer, as_parameter, assert_one_of, binomial, lazy_property, promote_shapes, validate_sample
 
 
 class _Binomial(Distribution):
@@ -58,6 +51,14 @@ class _Binomial(Distribution):
     def variance(self) -> Array:
         n, p = aligned(self._dtype, self.total_count, self.probs)
         return filled(self, n * p * (1.0 - p))
+
+    def cdf(self, value: ArrayLike) -> Array:
+        """`I_{1 - p}(n - k, k + 1)`, a regularized incomplete beta function, with `k` the value rounded down."""
+        x, n, p = jnp.broadcast_arrays(*aligned(self._dtype, value, self.total_count, self.probs))
+        k = jnp.floor(x)
+        inside = (k >= 0) & (k < n)
+        failures, successes = select(inside, n - k, 1.0), select(inside, k + 1.0, 1.0)
+        return select(inside, lax.exp(log_betainc_pair(successes, failures, p, 1.0 - p)[1]), select(k < 0, 0.0, jnp.ones_like(x)))
 
     def enumerate_support(self, expand: bool = True) -> Array:
         return support_values(self, 0, common_integer(self, "total_count", self.total_count), expand)
@@ -234,7 +235,7 @@ class Poisson(Distribution):
     def cdf(self, value: ArrayLike) -> Array:
         k, rate = aligned(self._dtype, value, self.rate)
         k, rate = jnp.broadcast_arrays(jnp.floor(k), rate)
-        return select(k >= 0, lax.igammac(select(k >= 0, k, 0.0) + 1.0, rate), 0.0)
+        return select(k >= 0, lax.exp(log_gammainc_pair(select(k >= 0, k, 0.0) + 1.0, rate)[1]), 0.0)
 
 
 class DiscreteUniform(Distribution):

@@ -76,7 +76,8 @@ class Counts(Distribution):
             raise ValueError(
                 f"{type(self).__name__}.sample: `total_count` is traced; pass total_count_max=, a Python integer that bounds it"
             )
-        return multinomial(key, to_float(probs, self._dtype), self.total_count, (*sample_shape, *self.batch_shape))
+        shape = (*sample_shape, *self.batch_shape)
+        return multinomial(key, to_float(probs, self._dtype), self.total_count, shape, self.total_count_max)
 
     def _total_column(self) -> Any:
         """`total_count` as floating point array with a last axis of size 1."""

@@ -119,22 +119,6 @@ def log_count_constant(k: Array) -> Array:
     return select(k > 0, -gap - 0.5 * lax.log(above) - HALF_LOG_2PI - stirling_remainder(above), 0.0)
 
 
-@jax.jit
-def log_gamma_ratio(x: Array, m: Array) -> Array:
-    """`log Gamma(x + m) - log Gamma(x)` for `x > 0`, `m >= 0`."""
-    top = x + m
-    return m * lax.log(top) + (x - 0.5) * lax.log1p(m / x) - m + stirling_remainder(top) - stirling_remainder(x)
-
-
-@jax.jit
-def log_multiset(a: Array, k: Array) -> Array:
-    """`log [Gamma(a + k) / (Gamma(a) k!)]`, the number of multisets of size `k` from `a` kinds, for `a > 0` and counts `k`."""
-    above = k + 1.0
-    ratio = lax.log1p(select(k > 0, (a - 1.0) / above, 0.0))
-    tails = stirling_remainder(a + k) - stirling_remainder(a) - stirling_remainder(above)
-    return k * ratio + (a - 0.5) * lax.log1p(k / a) + (tails + (1.0 - HALF_LOG_2PI) - 0.5 * lax.log(above))
-
-
 # relative to the best fit -----------------------------------------------------------------------------------------------
 
 
@@ -166,13 +150,14 @@ Zero where `y = 0`. It is differentiated as a function of `y` and `d`; `x = y + 
 
 @jax.jit
 def binomial_reference(k: Array, j: Array) -> Array:
-    """`log [C(n, k) q^k (1 - q)^j]` with `n = k + j` and `q = (k + 1/2) / (n + 1)`, a binomial probability near its largest."""
+    """`log [C(n, k) q^k (1 - q)^j]` with `n = k + j` and `q = (k + 1/2) / (n + 1)`, near its largest; 0 where `k` or `j` is 0."""
     n = k + j
 
     def part(i: Array) -> Array:
         return log_count_constant(i) + i * lax.log1p(0.5 / select(i > 0, i, 1.0))
 
-    return part(k) + part(j) - log_count_constant(n) - n * lax.log1p(1.0 / select(n > 0, n, 1.0))
+    out = part(k) + part(j) - log_count_constant(n) - n * lax.log1p(1.0 / select(n > 0, n, 1.0))
+    return select(smaller(k, j) > 0, out, 0.0)
 
 
 def _expm1(x: Array) -> Array:
@@ -184,30 +169,38 @@ def _expm1(x: Array) -> Array:
 
 
 def _binomial_parts(k: Array, j: Array, logits: Array) -> tuple[Array, ...]:
-    """In terms of the rarer outcome: its sign, its count `m`, the probability `q` it has at `l0`, and `l - l0`."""
+    """In terms of the rarer outcome: its sign, its count `m`, `l - l0`, how much of that exceeds the bend, and up to the bend
+    `q exp(l - l0)` and `q (exp(l - l0) - 1)`.
+
+    Here `q` is the probability it has at `l0`. Where it did not occur, the last two are its odds.
+    """
     rarer = k <= j
     sign, m = select(rarer, np.ones((), logits.dtype), -1.0), select(rarer, k, j)
-    return sign, m, (m + 0.5) / (k + j + 1.0), sign * (logits - lax.log((k + 0.5) / (j + 0.5)))
+    some = m > 0
+    q = select(some, (m + 0.5) / (k + j + 1.0), 1.0)
+    delta = sign * (logits - select(some, lax.log((k + 0.5) / (j + 0.5)), 0.0))
+    # beyond, log(1 + q (exp(delta) - 1)) is a straight line
+    bent = lax.min(delta, delta.dtype.type(_STRAIGHT))
+    odds = q * lax.exp(bent)
+    return sign, m, delta, delta - bent, odds, select(some, q * _expm1(bent), odds)
 
 
 def _binomial_excess(k: Array, j: Array, logits: Array) -> Array:
-    _, m, q, delta = _binomial_parts(k, j, logits)
-    # beyond, log(1 + q (exp(delta) - 1)) is a straight line
-    bent = lax.min(delta, delta.dtype.type(_STRAIGHT))
-    return m * delta - (k + j) * (lax.log1p(q * _expm1(bent)) + (delta - bent))
+    _, m, delta, straight, _, growth = _binomial_parts(k, j, logits)
+    return m * delta - (k + j) * (lax.log1p(growth) + straight)
 
 
 def _binomial_score(k: Array, j: Array, logits: Array) -> Array:
     """`k - n sigmoid(logits)`."""
-    sign, m, q, delta = _binomial_parts(k, j, logits)
-    growth = _expm1(lax.min(delta, delta.dtype.type(_STRAIGHT)))
-    return sign * (m - (k + j) * (q * (1.0 + growth) / (1.0 + q * growth)))
+    sign, m, _, _, odds, growth = _binomial_parts(k, j, logits)
+    return sign * (m - (k + j) * (odds / (1.0 + growth)))
 
 
 binomial_excess = _with_derivative(_binomial_excess, lambda k, j, logits: (None, None, lambda: _binomial_score(k, j, logits)))
 binomial_excess.__doc__ = """`k (l - l0) - n [softplus(l) - softplus(l0)]` with `n = k + j` and `l0 = log((k + 1/2) / (j + 1/2))`.
 
-The log likelihood of the logits `l` relative to a value near its largest; no large terms cancel. The counts are constants.
+The log likelihood of the logits `l` relative to a value near its largest; no large terms cancel. Where `k` or `j` is 0 it is the
+log likelihood itself, which rises to 0. The counts are constants.
 """
 
 

@@ -5,10 +5,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax, random
+from jax import lax
 
 from ppl._typing import Array, ArrayLike, Key, Shape
-from ppl.distributions import constraints
+from ppl.distributions import constraints, random
 from ppl.distributions.discrete.categorical import CategoricalProbs, as_category, pick
 from ppl.distributions.discrete.numerics import select, to_float
 from ppl.distributions.discrete.sampling import int_dtype

@@ -3,8 +3,8 @@
 from ppl._typing import ArrayLike
 from ppl.distributions import constraints
 from ppl.distributions.continuous import Logistic
+from ppl.distributions.discrete.binary import BernoulliProbs
 from ppl.distributions.discrete.numerics import aligned
-from ppl.distributions.discrete.parameters import _to_logits_bernoulli
 from ppl.distributions.distribution import Distribution, TransformedDistribution
 from ppl.distributions.transforms import SigmoidTransform
 from ppl.distributions.util import assert_one_of, promote_shapes
@@ -55,6 +55,6 @@ def RelaxedBernoulli(
         ValueError: unless exactly one of `probs`, `logits` is given.
     """
     assert_one_of(probs=probs, logits=logits)
-    return RelaxedBernoulliLogits(
-        temperature, _to_logits_bernoulli(probs) if logits is None else logits, validate_args=validate_args
-    )
+    if probs is not None:
+        logits = BernoulliProbs(probs, validate_args=validate_args).logits
+    return RelaxedBernoulliLogits(temperature, logits, validate_args=validate_args)

@@ -9,9 +9,10 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax, random
+from jax import lax
 
 from ppl._typing import Array, Key, Shape
+from ppl.distributions import random
 from ppl.distributions.discrete.numerics import log_count_constant, scaled_log_ratio, select, to_float
 from ppl.distributions.util import is_concrete
 

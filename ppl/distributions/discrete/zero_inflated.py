@@ -3,10 +3,9 @@
 from typing import Any, ClassVar
 
 import numpy as np
-from jax import random
 
 from ppl._typing import Array, ArrayLike, Key, Shape
-from ppl.distributions import constraints
+from ppl.distributions import constraints, random
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.discrete.counts import Poisson
 from ppl.distributions.discrete.numerics import gate_by_logits, gate_by_probs, log_odds_kernel, log_probs_kernel, select, to_float

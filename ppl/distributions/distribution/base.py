@@ -79,6 +79,9 @@ class Distribution(ParameterTree, metaclass=DistributionType):
             cls.sample = validate_key(cls.sample)  # type: ignore[method-assign]
 
     def __init__(self, batch_shape: Shape = (), event_shape: Shape = (), *, validate_args: bool | None = None) -> None:
+        if callable(batch_shape):  # the method `shape` of a distribution in place of a parameter
+            found = type(getattr(batch_shape, "__self__", batch_shape)).__name__
+            raise TypeError(f"expected a number or an array, found {found}; draw a value from a distribution by ppl.sample")
         self._batch_shape = tuple(batch_shape)
         self._event_shape = tuple(event_shape)
         if validate_args is not None:

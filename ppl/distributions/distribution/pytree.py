@@ -25,9 +25,17 @@ class DistributionType(type):
             return super().__call__(*args, **kwargs)
         except (TypeError, ValueError) as error:
             if not getattr(error, "__notes__", None) and "distribution got invalid" not in str(error):
-                shown = [_shape_text(arg) for arg in args] + [f"{name}={_shape_text(arg)}" for name, arg in kwargs.items()]
-                error.add_note(f"while constructing {cls.__name__}({', '.join(shown)})")
+                error.add_note(f"while constructing {cls.__name__}({_arguments_text(cls.__signature__, args, kwargs)})")
             raise
+
+
+def _arguments_text(parameters: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """The arguments with their names, as far as they fit the parameters."""
+    try:
+        named = parameters.bind_partial(*args, **kwargs).arguments
+    except TypeError:
+        return ", ".join([*(_shape_text(arg) for arg in args), *(f"{name}={_shape_text(arg)}" for name, arg in kwargs.items())])
+    return ", ".join(f"{name}={_shape_text(arg)}" for name, arg in named.items())
 
 
 def _shape_text(x: Any) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -10,6 +11,7 @@ from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions import constraints
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.distribution.base import Distribution
+from ppl.distributions.distribution.validation import check_numbers
 from ppl.distributions.util import batch_shape_of, float_dtype, promote_shapes, sum_rightmost, validate_sample
 
 
@@ -32,6 +34,8 @@ class Delta(Distribution):
         self, v: ArrayLike = 0.0, log_density: ArrayLike = 0.0, event_dim: int = 0, *, validate_args: bool | None = None
     ) -> None:
         (v,) = promote_shapes(v)
+        if not isinstance(v, jax.Array):
+            check_numbers("Delta: v", np.asarray(v))
         shape = np.shape(v)
         if event_dim > len(shape):
             raise ValueError(

@@ -9,7 +9,7 @@ import numpy as np
 from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions import constraints
 from ppl.distributions.constraints import Constraint
-from ppl.distributions.distribution.base import Distribution
+from ppl.distributions.distribution.base import Distribution, _check_base
 from ppl.distributions.transforms.base import Transform
 from ppl.distributions.transforms.composition import ComposeTransform
 from ppl.distributions.transforms.elementwise import AbsTransform, AffineTransform
@@ -224,12 +224,18 @@ class FoldedDistribution(TransformedDistribution):
     support = constraints.positive
 
     def __init__(self, base_dist: Distribution, *, validate_args: bool | None = None) -> None:
+        _check_base(type(self), base_dist)
         if base_dist.event_shape:
             raise ValueError(
                 f"only univariate distributions can be folded, but {type(base_dist).__name__} has "
                 f"event_shape {base_dist.event_shape}"
             )
         super().__init__(base_dist, AbsTransform(), validate_args=validate_args)
+
+    def cdf(self, value: ArrayLike) -> Array:
+        """`F0(x) - F0(-x)` for `x > 0`, else 0."""
+        x = jnp.maximum(value, 0)
+        return self.base_dist.cdf(x) - self.base_dist.cdf(-x)
 
     @validate_sample
     def log_prob(self, value: ArrayLike, intermediates: list[Any] | None = None) -> Array:

@@ -27,6 +27,8 @@ def check_parameter(cls: type["Distribution"], name: str, value: Any, constraint
     array = np.asarray(value)
     if array.dtype.kind not in "biufcV":
         raise _explained(cls, name, TypeError(message), f"found {_show(value)}, expected numbers in {constraint!r}")
+    if array.dtype.kind == "c" and not _is_complex(constraint):
+        raise _explained(cls, name, TypeError(message), f"found {_show(value)}, expected real numbers in {constraint!r}")
     if array.ndim < constraint.event_dim:
         cure = f"expected at least {constraint.event_dim} dimension(s), for {constraint!r}"
         raise _explained(cls, name, ValueError(message), f"found an array of shape {array.shape}, {cure}")
@@ -35,15 +37,26 @@ def check_parameter(cls: type["Distribution"], name: str, value: Any, constraint
         raise _explained(cls, name, ValueError(message), _describe_invalid(array, valid, constraint))
 
 
+def _is_complex(constraint: Constraint) -> bool:
+    if isinstance(constraint, constraints._IndependentConstraint):
+        constraint = constraint.base_constraint
+    return constraint is constraints.complex
+
+
 def check_order(cls: type["Distribution"], low: Any, high: Any, *, may_touch: bool) -> None:
     """Check that `low < high` everywhere, or `low <= high`, where both are concrete.
 
     Raises:
+        TypeError: if one of them is no real number or array of such.
         ValueError: if not.
     """
     if not (is_concrete(low) and is_concrete(high)):
         return
     a, b = np.asarray(low), np.asarray(high)
+    for name, bound in (("low", a), ("high", b)):
+        if bound.dtype.kind not in "biufV":
+            message = f"{cls.__name__} distribution got invalid {name} parameter."
+            raise _explained(cls, name, TypeError(message), f"found {_show(bound.tolist())}, expected real numbers")
     if not np.all((a <= b) if may_touch else (a < b)):
         error = ValueError(f"{cls.__name__} distribution got invalid high parameter.")
         relation = "low <= high" if may_touch else "low < high"

@@ -31,6 +31,13 @@ from ppl.distributions.special.normal import log_ndtr_inverse
 
 STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400)
 MAX_NEWTON = 40
+SMALL = 0.5  # shapes below are so small that P(a, x) may be close to 1 for all x, where its logarithm needs another formula
+_N = 100.0  # zeta(k) - 1 by its first terms and the formula of Euler and Maclaurin for the others
+_ZETA_LESS_ONE = {
+    k: math.fsum(n**-k for n in range(2, int(_N)))
+    + _N**-k * (_N / (k - 1) + 0.5 + k / (12 * _N) - k * (k + 1) * (k + 2) / (720 * _N**3))
+    for k in range(2, 27)
+}
 
 
 def stirling_remainder(x: ArrayLike) -> Any:
@@ -69,6 +76,14 @@ def log_gamma_half_step(x: ArrayLike) -> Any:
     return stirling_remainder(2.0 * x) - 2.0 * stirling_remainder(x)
 
 
+def log_gamma_one_plus(a: Array) -> Array:
+    """`log Gamma(1 + a)` for `0 <= a <= 1/2`, to relative accuracy; Abramowitz & Stegun 6.1.33."""
+    series = jnp.zeros_like(a)
+    for k in range(26 if a.dtype == np.float64 else 11, 1, -1):
+        series = ((-1) ** k * _ZETA_LESS_ONE[k] / k + series) * a
+    return (series + (1.0 - np.euler_gamma)) * a - lax.log1p(a)
+
+
 def log_gamma_kernel(a: Array, x: Array) -> Array:
     """`log(x^a e^-x / Gamma(a))` for `x > 0`, the density of the logarithm of a Gamma variable, accurate for large `a`."""
     t = x / a
@@ -76,17 +91,19 @@ def log_gamma_kernel(a: Array, x: Array) -> Array:
 
 
 def _series(a: Array, x: Array) -> Array:
-    """`sum_n x^n / ((a + 1) ... (a + n))`, for `x < a + 1`."""
+    """`sum_n x^n / ((a + 1) ... (a + n))` from n = 0, for `x < a + 1`; if `a < 1/2`, `sum_n (-x)^n / (n! (a + n))` from n = 1."""
 
     def start(a: Array, x: Array) -> State:
-        return jnp.ones_like(x), jnp.ones_like(x), jnp.ones_like(x)
+        return jnp.ones_like(x), jnp.where(a < SMALL, 0.0, 1.0).astype(x.dtype), jnp.ones_like(x)
 
     def step(n: Array, params: tuple[Array, ...], state: State) -> State:
         a, x = params
         term, total, _ = state
-        term = term * (x / (a + n))
-        total = total + term
-        return term, total, term / total
+        small = a < SMALL
+        term = term * jnp.where(small, -x / n, x / (a + n))
+        added = jnp.where(small, term / (a + n), term)
+        total = total + added
+        return term, total, added / jnp.where(total == 0, 1.0, total)
 
     return iterate(step, start, (a, x))
 
@@ -116,8 +133,11 @@ def _log_gammainc_pair(a: Array, x: Array) -> tuple[Array, Array]:
     series = _series(a, jnp.where(below & inside, safe, 0.0))
     fraction = _fraction(jnp.where(below, 1.0, a), jnp.where(below, 50.0, safe))
     kernel = log_gamma_kernel(a, safe)
-    over_a = jnp.where(a < 1.0, a * jnp.log(safe) - safe - lax.lgamma(1.0 + a), kernel - jnp.log(a))
-    own = jnp.where(below, over_a + jnp.log(series), kernel + jnp.log(fraction))
+    small = a < SMALL
+    tiny = jnp.minimum(a, SMALL)  # P(a, x) = x^a / Gamma(1 + a) (1 + a series)
+    by_small = tiny * jnp.log(safe) - log_gamma_one_plus(tiny) + jnp.log1p(jnp.where(small, tiny * series, 0.0))
+    by_series = kernel - jnp.log(a) + jnp.log(jnp.where(small, 1.0, series))
+    own = jnp.where(below, jnp.where(small, by_small, by_series), kernel + jnp.log(fraction))
     own = jnp.where(inside, jnp.minimum(own, -float(jnp.finfo(x.dtype).tiny)), -1.0)
     other = log1mexp(own)
     p, q = jnp.where(below, own, other), jnp.where(below, other, own)
@@ -157,7 +177,9 @@ def _gamma_quantile(a: Array, log_p: Array, log_q: Array) -> Array:
     lower = log_p < log_q
     target = jnp.where(lower, log_p, log_q)
     # P(a, x) <= x^a / Gamma(a + 1), so this bounds log x from below; Wilson & Hilferty (1931) is close unless `a` is small
-    bound = (log_p - log_gamma_peak(a) + jnp.log(a)) / a + (jnp.log(a) - 1.0)
+    small = a < SMALL
+    by_small = (log_p + log_gamma_one_plus(jnp.minimum(a, SMALL))) / a
+    bound = jnp.where(small, by_small, (log_p - log_gamma_peak(a) + jnp.log(a)) / a + (jnp.log(a) - 1.0))
     z = log_ndtr_inverse(jnp.minimum(target, -LOG_2))
     root = 1.0 - 1.0 / (9.0 * a) + jnp.where(lower, z, -z) / (3.0 * jnp.sqrt(a))
     start = jnp.where(root > 0.1, jnp.maximum(bound, jnp.log(a) + 3.0 * jnp.log(jnp.maximum(root, 0.1))), bound)

@@ -3,9 +3,10 @@
 from typing import Any
 
 import jax.numpy as jnp
-from jax import lax, random
+from jax import lax
 
 from ppl._typing import Array, ArrayLike, Key, Shape
+from ppl.distributions import random
 from ppl.distributions.special.elementary import as_float
 
 

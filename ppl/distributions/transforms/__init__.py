@@ -1,6 +1,6 @@
 """Transforms: invertible maps with their log-determinants."""
 
-from ppl.distributions.support import biject_to
+from ppl.distributions.support import ConstraintRegistry, biject_to
 from ppl.distributions.transforms.base import ParameterFreeTransform, Transform
 from ppl.distributions.transforms.composition import CatTransform, ComposeTransform, IndependentTransform
 from ppl.distributions.transforms.elementwise import (
@@ -17,6 +17,7 @@ from ppl.distributions.transforms.frequencies import (
     HaarTransform,
     PackRealFastFourierCoefficientsTransform,
     RealFastFourierTransform,
+    _haar_forward,
 )
 from ppl.distributions.transforms.matrices import (
     CholeskyTransform,

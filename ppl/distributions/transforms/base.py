@@ -22,8 +22,11 @@ class Transform(Structure):
 
     @property
     def inv(self) -> "Transform":
-        """The inverse transform."""
-        return _InverseTransform(self)
+        """The inverse transform, the same object each time, so that `t.inv.inv is t` for every transform."""
+        fields = self.__dict__
+        if "_kept_inverse" not in fields:
+            fields["_kept_inverse"] = _InverseTransform(self)
+        return fields["_kept_inverse"]
 
     @property
     def sign(self) -> ArrayLike:
@@ -116,12 +119,6 @@ def check_vector(name: str, shape: Shape, minimum: int = 1) -> None:
         raise ValueError(f"{name} needs vectors, but got a scalar, of shape ()")
     if shape[-1] < minimum:
         raise ValueError(f"{name} needs vectors with at least {minimum} entries along the last axis, but got shape {tuple(shape)}")
-
-
-def check_square(name: str, shape: Shape) -> None:
-    """Raise ValueError unless the last two axes of `shape` agree."""
-    if len(shape) < 2 or shape[-1] != shape[-2]:
-        raise ValueError(f"{name} needs square matrices in the last two axes, but got shape {tuple(shape)}")
 
 
 def constant(values: Any, like: Any) -> np.ndarray:

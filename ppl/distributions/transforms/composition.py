@@ -213,6 +213,8 @@ class CatTransform(Transform):
         return total
 
     def _resized(self, shape: Shape, old: tuple[int, ...], new: tuple[int, ...]) -> Shape:
+        if not -len(shape) <= self.dim < len(shape):
+            raise ValueError(f"a value of shape {tuple(shape)} has no axis dim={self.dim} to split")
         if shape[self.dim] != sum(old):
             raise ValueError(f"the size {shape[self.dim]} of axis {self.dim} must equal the sum of lengths {sum(old)}")
         axis = self.dim % len(shape)

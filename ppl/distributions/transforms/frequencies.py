@@ -236,8 +236,9 @@ class HaarTransform(_AxisTransform):
     """The orthonormal Haar wavelet transform along an axis, of any length.
 
     Neighbours a, b become a detail `(a - b) / sqrt 2` and a sum `(a + b) / sqrt 2`, and the sums are transformed in the same way
-    until one is left; an entry without neighbour, the last one of an odd number, joins the sums as it is. The result has the last
-    sum first, then the details from the coarsest scale to the finest. The log-determinant is zero.
+    until one is left; an entry without neighbour, the last one of an odd number, is kept as it is. The result has the last sum
+    first, then the details from the coarsest scale to the finest, those of each scale followed by the entry that it left alone. The
+    log-determinant is zero.
 
     Args:
         dim: the axis, negative.
@@ -278,14 +279,14 @@ def _haar_forward(x: ArrayLike) -> Array:
     """The Haar transform along the last axis."""
     x = as_float(x)
     axis = x.ndim - 1
-    details: list[Array] = []
+    right: list[Array] = []
     while (n := x.shape[axis]) > 1:
         paired = n - n % 2
         even = lax.slice_in_dim(x, 0, paired, 2, axis)
         odd = lax.slice_in_dim(x, 1, paired, 2, axis)
-        details.append(_ROOT_HALF * (even - odd))
-        x = lax.concatenate([_ROOT_HALF * (even + odd), lax.slice_in_dim(x, paired, n, 1, axis)], axis)
-    return lax.concatenate([x, *reversed(details)], axis)
+        right += [lax.slice_in_dim(x, paired, n, 1, axis), _ROOT_HALF * (even - odd)]
+        x = _ROOT_HALF * (even + odd)
+    return lax.concatenate([x, *reversed(right)], axis)
 
 
 def _haar_inverse(y: ArrayLike) -> Array:
@@ -294,15 +295,14 @@ def _haar_inverse(y: ArrayLike) -> Array:
     axis = y.ndim - 1
     sizes = [y.shape[axis]]
     while sizes[-1] > 1:
-        sizes.append((sizes[-1] + 1) // 2)
+        sizes.append(sizes[-1] // 2)
     x = lax.slice_in_dim(y, 0, sizes[-1], 1, axis)
     for n in reversed(sizes[:-1]):
-        n_sums, n_details = (n + 1) // 2, n // 2
-        sums = lax.slice_in_dim(x, 0, n_details, 1, axis)
-        details = lax.slice_in_dim(y, n_sums, n, 1, axis)
-        pairs = [lax.expand_dims(_ROOT_HALF * half, (axis + 1,)) for half in (sums + details, sums - details)]
-        paired = lax.reshape(lax.concatenate(pairs, axis + 1), (*x.shape[:axis], 2 * n_details))
-        x = lax.concatenate([paired, lax.slice_in_dim(x, n_details, n_sums, 1, axis)], axis)
+        half = n // 2
+        details = lax.slice_in_dim(y, half, 2 * half, 1, axis)
+        pairs = [lax.expand_dims(_ROOT_HALF * part, (axis + 1,)) for part in (x + details, x - details)]
+        paired = lax.reshape(lax.concatenate(pairs, axis + 1), (*x.shape[:axis], 2 * half))
+        x = lax.concatenate([paired, lax.slice_in_dim(y, 2 * half, n, 1, axis)], axis)
     return x
 
 

@@ -6,11 +6,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.scipy.linalg import solve_triangular
 
 from ppl._typing import Array, ArrayLike, Shape
 from ppl.distributions import constraints
-from ppl.distributions.transforms.base import ParameterFreeTransform, Transform, check_square, constant
+from ppl.distributions.transforms.base import ParameterFreeTransform, Transform, check_vector, constant
 from ppl.distributions.transforms.elementwise import as_float
 from ppl.distributions.transforms.vectors import log_sech2
 from ppl.distributions.util import (
@@ -19,6 +18,8 @@ from ppl.distributions.util import (
     matrix_to_tril_vec,
     promote_shapes,
     softplus,
+    solve_rows,
+    square_dim,
     sum_rightmost,
     tril_dim,
     vec_to_tril_matrix,
@@ -41,16 +42,18 @@ def _dot_last(x: Array, weights: Any) -> Array:
     return sum_rightmost(x * weights.reshape((1,) * (x.ndim - 1) + weights.shape), 1)
 
 
-def _matrix_shape(shape: Shape, diagonal: int) -> Shape:
-    if not shape:
-        raise ValueError("expected vectors, but got a scalar")
-    n = tril_dim(shape[-1], diagonal)
+def _matrix_dim(name: str, shape: Shape, diagonal: int) -> int:
+    check_vector(name, shape, 0)
+    return tril_dim(shape[-1], diagonal)
+
+
+def _matrix_shape(name: str, shape: Shape, diagonal: int) -> Shape:
+    n = _matrix_dim(name, shape, diagonal)
     return (*shape[:-1], n, n)
 
 
 def _vector_shape(name: str, shape: Shape, diagonal: int) -> Shape:
-    check_square(name, shape)
-    n = shape[-1] + diagonal
+    n = square_dim(name, "its argument", shape) + diagonal
     return (*shape[:-2], n * (n + 1) // 2)
 
 
@@ -79,7 +82,7 @@ class CorrCholeskyTransform(ParameterFreeTransform):
 
     def call_with_intermediates(self, x: ArrayLike) -> tuple[Array, Any]:
         x = as_float(x)
-        n = tril_dim(x.shape[-1], -1)
+        n = _matrix_dim("CorrCholeskyTransform", x.shape, -1)
         log_left = log_sech2(x)
         t = vec_to_tril_matrix(lax.tanh(x), diagonal=-1)
         log_rest = _sums_to_the_left(log_left, n)
@@ -92,7 +95,7 @@ class CorrCholeskyTransform(ParameterFreeTransform):
 
     def _inverse(self, y: ArrayLike) -> Array:
         y = as_float(y)
-        check_square("CorrCholeskyTransform.inv", y.shape)
+        square_dim("CorrCholeskyTransform.inv", "its argument", y.shape)
         # What is left of a unit row before entry j is the sum of the squares from j on.
         rest = cumulative_sum(y * y, reverse=True)
         tiny = jnp.finfo(y.dtype).tiny
@@ -101,11 +104,11 @@ class CorrCholeskyTransform(ParameterFreeTransform):
 
     def log_abs_det_jacobian(self, x: ArrayLike, y: ArrayLike, intermediates: Any = None) -> Array:
         log_left = log_sech2(as_float(x)) if intermediates is None else intermediates
-        i, k = np.tril_indices(tril_dim(log_left.shape[-1], -1), -1)
+        i, k = np.tril_indices(_matrix_dim("CorrCholeskyTransform", log_left.shape, -1), -1)
         return _dot_last(log_left, 1.0 + 0.5 * (i - k - 1))
 
     def forward_shape(self, shape: Shape) -> Shape:
-        return _matrix_shape(shape, -1)
+        return _matrix_shape("CorrCholeskyTransform", shape, -1)
 
     def inverse_shape(self, shape: Shape) -> Shape:
         return _vector_shape("CorrCholeskyTransform.inv", shape, -1)
@@ -118,12 +121,18 @@ class _TriangularTransform(ParameterFreeTransform):
 
     def _split(self, x: ArrayLike) -> tuple[Array, Array]:
         x = as_float(x)
-        n = tril_dim(x.shape[-1])
+        n = _matrix_dim(type(self).__name__, x.shape, 0)
         cut = x.shape[-1] - n
         return vec_to_tril_matrix(x[..., :cut], diagonal=-1), x[..., cut:]
 
+    def _free_diagonal(self, x: ArrayLike) -> Array:
+        """The last n entries."""
+        x = as_float(x)
+        n = _matrix_dim(type(self).__name__, x.shape, 0)
+        return x[..., x.shape[-1] - n :]
+
     def forward_shape(self, shape: Shape) -> Shape:
-        return _matrix_shape(shape, 0)
+        return _matrix_shape(type(self).__name__, shape, 0)
 
     def inverse_shape(self, shape: Shape) -> Shape:
         return _vector_shape(f"{type(self).__name__}.inv", shape, 0)
@@ -144,12 +153,11 @@ class LowerCholeskyTransform(_TriangularTransform):
 
     def _inverse(self, y: ArrayLike) -> Array:
         y = as_float(y)
-        check_square("LowerCholeskyTransform.inv", y.shape)
+        square_dim("LowerCholeskyTransform.inv", "its argument", y.shape)
         return lax.concatenate([matrix_to_tril_vec(y, diagonal=-1), lax.log(_diagonal(y))], y.ndim - 2)
 
     def log_abs_det_jacobian(self, x: ArrayLike, y: ArrayLike, intermediates: Any = None) -> Array:
-        x = as_float(x)
-        return sum_rightmost(x[..., x.shape[-1] - tril_dim(x.shape[-1]) :], 1)
+        return sum_rightmost(self._free_diagonal(x), 1)
 
 
 class SoftplusLowerCholeskyTransform(_TriangularTransform):
@@ -163,12 +171,11 @@ class SoftplusLowerCholeskyTransform(_TriangularTransform):
 
     def _inverse(self, y: ArrayLike) -> Array:
         y = as_float(y)
-        check_square("SoftplusLowerCholeskyTransform.inv", y.shape)
+        square_dim("SoftplusLowerCholeskyTransform.inv", "its argument", y.shape)
         return lax.concatenate([matrix_to_tril_vec(y, diagonal=-1), _softplus_inverse(_diagonal(y))], y.ndim - 2)
 
     def log_abs_det_jacobian(self, x: ArrayLike, y: ArrayLike, intermediates: Any = None) -> Array:
-        x = as_float(x)
-        return sum_rightmost(-softplus(-x[..., x.shape[-1] - tril_dim(x.shape[-1]) :]), 1)
+        return sum_rightmost(-softplus(-self._free_diagonal(x)), 1)
 
 
 class ScaledUnitLowerCholeskyTransform(_TriangularTransform):
@@ -186,28 +193,37 @@ class ScaledUnitLowerCholeskyTransform(_TriangularTransform):
 
     def _inverse(self, y: ArrayLike) -> Array:
         y = as_float(y)
-        check_square("ScaledUnitLowerCholeskyTransform.inv", y.shape)
+        square_dim("ScaledUnitLowerCholeskyTransform.inv", "its argument", y.shape)
         scale = _diagonal(y)
         return lax.concatenate([matrix_to_tril_vec(y / scale[..., None], diagonal=-1), _softplus_inverse(scale)], y.ndim - 2)
 
     def log_abs_det_jacobian(self, x: ArrayLike, y: ArrayLike, intermediates: Any = None) -> Array:
-        x = as_float(x)
-        n = tril_dim(x.shape[-1])
-        diag = x[..., x.shape[-1] - n :]
+        diag = self._free_diagonal(x)
         # Below about -17 (float32) softplus(x) = exp(x), whose logarithm is x; this also avoids the logarithm of zero.
-        low = diag < 0.5 * math.log(jnp.finfo(x.dtype).eps)
+        low = diag < 0.5 * math.log(jnp.finfo(diag.dtype).eps)
         log_scale = jnp.where(low, diag, lax.log(softplus(jnp.where(low, 0.0, diag))))
-        return _dot_last(log_scale, np.arange(n)) - sum_rightmost(softplus(-diag), 1)
+        return _dot_last(log_scale, np.arange(diag.shape[-1])) - sum_rightmost(softplus(-diag), 1)
 
 
 class _Cholesky(ParameterFreeTransform):
     """Symmetric matrices `S` to their lower Cholesky factors `L`, `S = L L'`."""
 
     def __call__(self, x: ArrayLike) -> Array:
-        return jnp.linalg.cholesky(as_float(x))
+        x = as_float(x)
+        self.forward_shape(x.shape)
+        return jnp.linalg.cholesky(x)
+
+    def forward_shape(self, shape: Shape) -> Shape:
+        square_dim(type(self).__name__, "its argument", shape)
+        return shape
+
+    def inverse_shape(self, shape: Shape) -> Shape:
+        square_dim(f"{type(self).__name__}.inv", "its argument", shape)
+        return shape
 
     def _inverse(self, y: ArrayLike) -> Array:
         y = as_float(y)
+        self.inverse_shape(y.shape)
         return jnp.matmul(y, jnp.swapaxes(y, -2, -1), precision=lax.Precision.HIGHEST)
 
 
@@ -251,12 +267,11 @@ class LowerCholeskyAffine(Transform):
 
     def __init__(self, loc: ArrayLike, scale_tril: ArrayLike) -> None:
         self.loc, self.scale_tril = as_parameter(loc), as_parameter(scale_tril)
-        shape = np.shape(self.scale_tril)
-        if len(shape) < 2 or shape[-1] != shape[-2]:
-            raise ValueError(f"scale_tril must be at least 2-dimensional and square in its last two axes, but got shape {shape}")
+        square_dim("LowerCholeskyAffine", "scale_tril", np.shape(self.scale_tril))
 
     def __call__(self, x: ArrayLike) -> Array:
         x = as_float(x)
+        self.forward_shape(x.shape)
         product = jnp.matmul(self.scale_tril, x[..., None], precision=lax.Precision.HIGHEST)[..., 0]
         loc, product = promote_shapes(self.loc, product)
         return loc + product
@@ -268,15 +283,19 @@ class LowerCholeskyAffine(Transform):
         batch = np.broadcast_shapes(tril.shape[:-2], y.shape[:-1])
         n = tril.shape[-1]
         tril, y = jnp.broadcast_to(tril, (*batch, n, n)), jnp.broadcast_to(y, (*batch, n))
-        return solve_triangular(tril, y[..., None], lower=True)[..., 0]
+        return solve_rows(tril, y[..., None, :])[..., 0, :]
 
     def log_abs_det_jacobian(self, x: ArrayLike, y: ArrayLike, intermediates: Any = None) -> Array:
         log_det = sum_rightmost(lax.log(lax.abs(_diagonal(as_float(self.scale_tril)))), 1)
         return jnp.broadcast_to(log_det, np.broadcast_shapes(log_det.shape, np.shape(x)[:-1]))
 
     def forward_shape(self, shape: Shape) -> Shape:
-        if len(shape) < 1:
-            raise ValueError("LowerCholeskyAffine needs vectors, but got a scalar")
+        d = np.shape(self.scale_tril)[-1]
+        if shape[-1:] != (d,):
+            raise ValueError(
+                f"LowerCholeskyAffine with a scale_tril of shape {np.shape(self.scale_tril)} needs vectors (..., {d}), but got "
+                f"shape {tuple(shape)}"
+            )
         return np.broadcast_shapes(shape, np.shape(self.loc), np.shape(self.scale_tril)[:-1])
 
     def inverse_shape(self, shape: Shape) -> Shape:

@@ -9,7 +9,7 @@ from jax import lax
 from ppl._typing import Array, ArrayLike, Shape
 from ppl.distributions import constraints
 from ppl.distributions.transforms.base import Transform
-from ppl.distributions.util import as_parameter, float_dtype
+from ppl.distributions.util import as_parameter, float_dtype, square_dim
 
 
 class RecursiveLinearTransform(Transform):
@@ -40,16 +40,11 @@ class RecursiveLinearTransform(Transform):
 
     def __init__(self, transition_matrix: ArrayLike, initial_value: ArrayLike | None = None) -> None:
         self.transition_matrix, self.initial_value = as_parameter(transition_matrix), as_parameter(initial_value)
-        shape = np.shape(self.transition_matrix)
-        if len(shape) < 2 or shape[-1] != shape[-2]:
+        shape, start = np.shape(self.transition_matrix), np.shape(self.initial_value)
+        d = square_dim("RecursiveLinearTransform", "transition_matrix", shape)
+        if self.initial_value is not None and start[-1:] not in ((1,), (d,)):
             raise ValueError(
-                f"RecursiveLinearTransform: transition_matrix must be a square matrix, or a batch of them (..., d, d), "
-                f"but got shape {shape}"
-            )
-        start = np.shape(self.initial_value)
-        if self.initial_value is not None and start[-1:] not in ((1,), shape[-1:]):
-            raise ValueError(
-                f"RecursiveLinearTransform: initial_value must be vectors (..., {shape[-1]}), as transition_matrix has the shape "
+                f"RecursiveLinearTransform: initial_value must be vectors (..., {d}), as transition_matrix has the shape "
                 f"{shape}, but got shape {start}"
             )
 

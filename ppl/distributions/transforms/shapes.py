@@ -69,17 +69,36 @@ class PermuteTransform(Transform):
 
     def __init__(self, permutation: ArrayLike) -> None:
         self.permutation = as_parameter(permutation)
+        shape = np.shape(self.permutation)
+        if len(shape) != 1:
+            raise ValueError(f"PermuteTransform: permutation must be one vector of indices, but got shape {shape}")
+        known = as_operand(self.permutation)
+        if isinstance(known, np.ndarray) and not np.array_equal(np.sort(known), np.arange(shape[0])):
+            raise ValueError(
+                f"PermuteTransform: permutation must hold each of 0, ..., {shape[0] - 1} once, but got {known.tolist()}"
+            )
 
     def __call__(self, x: ArrayLike) -> Array:
+        self.forward_shape(np.shape(x))
         return jnp.asarray(x)[..., as_operand(self.permutation)]
 
     def _inverse(self, y: ArrayLike) -> Array:
         permutation = self.permutation
+        self.inverse_shape(np.shape(y))
         order = as_operand(np.argsort(np.asarray(permutation))) if is_concrete(permutation) else jnp.argsort(permutation)
         return jnp.asarray(y)[..., order]
 
     def log_abs_det_jacobian(self, x: ArrayLike, y: ArrayLike, intermediates: Any = None) -> Array:
         return jnp.zeros(np.shape(x)[:-1], as_float(x).dtype)
+
+    def forward_shape(self, shape: Shape) -> Shape:
+        n = np.shape(self.permutation)[-1]
+        if shape[-1:] != (n,):
+            raise ValueError(f"PermuteTransform of {n} entries needs vectors of shape (..., {n}), but got shape {tuple(shape)}")
+        return shape
+
+    def inverse_shape(self, shape: Shape) -> Shape:
+        return self.forward_shape(shape)
 
 
 class ReshapeTransform(Transform):

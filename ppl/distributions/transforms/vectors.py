@@ -33,16 +33,20 @@ class OrderedTransform(ParameterFreeTransform):
 
     def __call__(self, x: ArrayLike) -> Array:
         x = as_float(x)
+        check_vector("OrderedTransform", x.shape, 0)
         if x.shape[-1] < 2:
             return x
         return cumulative_sum(lax.concatenate([x[..., :1], lax.exp(x[..., 1:])], x.ndim - 1))
 
     def _inverse(self, y: ArrayLike) -> Array:
         y = as_float(y)
+        check_vector("OrderedTransform.inv", y.shape, 0)
         return lax.concatenate([y[..., :1], lax.log(y[..., 1:] - y[..., :-1])], y.ndim - 1)
 
     def log_abs_det_jacobian(self, x: ArrayLike, y: ArrayLike, intermediates: Any = None) -> Array:
-        return sum_rightmost(as_float(x)[..., 1:], 1)
+        x = as_float(x)
+        check_vector("OrderedTransform", x.shape, 0)
+        return sum_rightmost(x[..., 1:], 1)
 
 
 class StickBreakingTransform(ParameterFreeTransform):
@@ -115,12 +119,15 @@ class SimplexToOrderedTransform(Transform):
 
     def __call__(self, x: ArrayLike) -> Array:
         x = as_float(x)
+        check_vector("SimplexToOrderedTransform", x.shape)
         below = cumulative_sum(x)[..., :-1]
         above = cumulative_sum(x, exclusive=True, reverse=True)[..., :-1]
         return self._anchor(x) + (lax.log(below) - lax.log(above))
 
     def _inverse(self, y: ArrayLike) -> Array:
-        u = as_float(y) - self._anchor(y)
+        y = as_float(y)
+        check_vector("SimplexToOrderedTransform.inv", y.shape, 0)
+        u = y - self._anchor(y)
         low, high = u[..., :-1], u[..., 1:]
         inner = lax.logistic(high) * lax.logistic(-low) * -lax.expm1(low - high)
         return lax.concatenate([lax.logistic(u[..., :1]), inner, lax.logistic(-u[..., -1:])], u.ndim - 1)
@@ -146,6 +153,7 @@ class L1BallTransform(ParameterFreeTransform):
 
     def _log_rest(self, x: Array) -> Array:
         # log(1 - |tanh x|) = log 2 - softplus(2 |x|)
+        check_vector("L1BallTransform", x.shape, 0)
         return cumulative_sum(math.log(2.0) - softplus(2.0 * lax.abs(x)), exclusive=True)
 
     def call_with_intermediates(self, x: ArrayLike) -> tuple[Array, Any]:
@@ -158,6 +166,7 @@ class L1BallTransform(ParameterFreeTransform):
 
     def _inverse(self, y: ArrayLike) -> Array:
         y = as_float(y)
+        check_vector("L1BallTransform.inv", y.shape, 0)
         finfo = jnp.finfo(y.dtype)
         rest = lax.max(1.0 - cumulative_sum(lax.abs(y), exclusive=True), lax.full_like(y, finfo.tiny))
         return lax.atanh(lax.clamp(constant(-1 + finfo.eps, y), y / rest, constant(1 - finfo.eps, y)))
@@ -191,6 +200,7 @@ class ZeroSumTransform(Transform):
 
     def __call__(self, x: ArrayLike) -> Array:
         x = as_float(x)
+        self.forward_shape(x.shape)
         for axis in range(x.ndim - self.transform_ndims, x.ndim):
             n = x.shape[axis] + 1
             total = lax.expand_dims(lax.reduce_sum(x, (axis,)), (axis,))
@@ -199,6 +209,7 @@ class ZeroSumTransform(Transform):
 
     def _inverse(self, y: ArrayLike) -> Array:
         y = as_float(y)
+        self.inverse_shape(y.shape)
         for axis in range(y.ndim - self.transform_ndims, y.ndim):
             n = y.shape[axis]
             last = lax.slice_in_dim(y, n - 1, n, axis=axis)
@@ -207,6 +218,7 @@ class ZeroSumTransform(Transform):
 
     def log_abs_det_jacobian(self, x: ArrayLike, y: ArrayLike, intermediates: Any = None) -> Array:
         x = as_float(x)
+        self.forward_shape(x.shape)
         return jnp.zeros(x.shape[: x.ndim - self.transform_ndims], x.dtype)
 
     def _resized(self, shape: Shape, by: int) -> Shape:

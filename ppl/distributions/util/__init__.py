@@ -31,6 +31,7 @@ from ppl.distributions.util.matrices import (
     cholesky_update,
     matrix_to_tril_vec,
     signed_stick_breaking_tril,
+    solve_rows,
     tri_logabsdet,
     tril_dim,
     vec_to_tril_matrix,
@@ -44,5 +45,6 @@ from ppl.distributions.util.shapes import (
     promote_shapes,
     scale_and_mask,
     shape_of,
+    square_dim,
     sum_rightmost,
 )

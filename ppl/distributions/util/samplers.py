@@ -5,10 +5,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax, random
+from jax import lax
 
 from ppl._typing import Array, ArrayLike, Key, Shape
-from ppl.distributions.util.concrete import float_dtype
+from ppl.distributions import random
+from ppl.distributions.util.concrete import float_dtype, is_concrete
+from ppl.distributions.util.shapes import cumulative_sum
+
+MOST_COUNTED = 256  # multinomial draws of up to so many trials are counted one by one
 
 
 def categorical(key: Key, p: ArrayLike, shape: Shape = ()) -> Array:
@@ -21,11 +25,16 @@ def categorical(key: Key, p: ArrayLike, shape: Shape = ()) -> Array:
     """
     p = jnp.asarray(p, float_dtype(p))
     shape = tuple(shape) or p.shape[:-1]
-    cumulative = jnp.cumsum(p, axis=-1)
+    return p.shape[-1] - jnp.sum(_lies_below(key, p, shape), axis=-1, dtype=jnp.result_type(int))
+
+
+def _lies_below(key: Key, p: Array, shape: Shape) -> Array:
+    """Whether a uniform number lies below the cumulative probabilities, `shape + (k,)`."""
+    cumulative = cumulative_sum(p)
     u = random.uniform(key, shape, p.dtype)
     # Scaling by the total keeps the last index possible where rounding leaves the sum short of one.
     cumulative = jnp.broadcast_to(cumulative, (*shape, p.shape[-1]))
-    return jnp.sum(u[..., None] * cumulative[..., -1:] >= cumulative, axis=-1, dtype=jnp.result_type(int))
+    return u[..., None] * cumulative[..., -1:] < cumulative
 
 
 def binomial(key: Key, p: ArrayLike, n: ArrayLike = 1, shape: Shape = ()) -> Array:
@@ -37,18 +46,24 @@ def binomial(key: Key, p: ArrayLike, n: ArrayLike = 1, shape: Shape = ()) -> Arr
 
 
 def multinomial(key: Key, p: ArrayLike, n: ArrayLike, shape: Shape = (), total_count_max: int | None = None) -> Array:
-    """Counts of `n` draws of categories with the probabilities `p` along its last axis, by binomials given what is left.
+    """Counts of `n` draws of categories with the probabilities `p` along its last axis.
+
+    Few draws are made one by one; otherwise each count is binomial, given those before it.
 
     Args:
         key: a random key.
         p: probabilities, of shape `batch + (k,)`.
         n: the numbers of draws, which broadcast with `batch`.
         shape: the shape of the result without the categories; () for that of `batch` and `n`.
-        total_count_max: not needed; accepted for samplers that draw every category by itself.
+        total_count_max: a bound of `n`, which helps where `n` is traced.
     """
     p = jnp.asarray(p, float_dtype(p))
     shape = tuple(shape) or np.broadcast_shapes(p.shape[:-1], np.shape(n))
     p = jnp.broadcast_to(p, (*shape, p.shape[-1]))
+    total = jnp.broadcast_to(jnp.asarray(n, jnp.result_type(int)), shape)
+    most = np.max(n, initial=0) if is_concrete(n) else total_count_max
+    if most is not None and most <= MOST_COUNTED:
+        return _counted(key, p, total, int(most))
     rest = jnp.flip(jnp.cumsum(jnp.flip(p, -1), axis=-1), -1)
     share = jnp.clip(jnp.where(rest > 0, p / jnp.where(rest > 0, rest, 1.0), 1.0), 0.0, 1.0)
 
@@ -57,10 +72,19 @@ def multinomial(key: Key, p: ArrayLike, n: ArrayLike, shape: Shape = (), total_c
         count = binomial(k_binomial, q, left, shape) if shape else binomial(k_binomial, q, left)
         return left - count, count
 
-    total = jnp.broadcast_to(jnp.asarray(n, jnp.result_type(int)), shape)
     keys = random.split(key, p.shape[-1])
     _, counts = lax.scan(draw, total, (keys, jnp.moveaxis(share.at[..., -1].set(1.0), -1, 0)))
     return jnp.moveaxis(counts, 0, -1)
+
+
+def _counted(key: Key, p: Array, n: Array, most: int) -> Array:
+    """Multinomial counts, from `n <= most` categories."""
+
+    def step(i: Array, below: Array) -> Array:
+        return below + (_lies_below(random.fold_in(key, i), p, n.shape) & (i < n[..., None])).astype(below.dtype)
+
+    below = lax.fori_loop(0, most, step, jnp.zeros(p.shape, n.dtype))
+    return jnp.diff(below, axis=-1, prepend=0)
 
 
 def von_mises_centered(key: Key, concentration: ArrayLike, shape: Shape = (), dtype: Any = np.float64) -> Array:

@@ -16,6 +16,9 @@ def shape_of(x: Any) -> Shape:
     """`numpy.shape`, quicker for numbers and arrays."""
     shape = getattr(x, "shape", None)
     if shape is not None:
+        if callable(shape):
+            found = type(x).__name__
+            raise TypeError(f"expected a number or an array, found {found}; draw a value from a distribution by ppl.sample")
         return shape
     return () if isinstance(x, (int, float)) else np.shape(x)
 
@@ -25,9 +28,6 @@ def _broadcast(shapes: list[Shape]) -> Shape:
     common: Shape = ()
     for shape in shapes:
         if shape and shape != common:
-            if callable(shape):
-                found = type(getattr(shape, "__self__", shape)).__name__
-                raise TypeError(f"expected a number or an array, found {found}; draw a value from a distribution by ppl.sample")
             if common:
                 return np.broadcast_shapes(*shapes)
             common = tuple(shape)
@@ -73,6 +73,17 @@ def promote_shapes(*args: Any, shape: Shape = (), return_shapes: bool = False) -
     if rank:
         out = [_with_rank(arg, s, rank) for arg, s in zip(out, shapes)]
     return (out, common) if return_shapes else out
+
+
+def square_dim(owner: str, name: str, shape: Shape) -> int:
+    """The dimension `d` of the matrices `name` of `owner`, of shape `(..., d, d)`.
+
+    Raises:
+        ValueError: fewer than two dimensions, or not square.
+    """
+    if len(shape) < 2 or shape[-1] != shape[-2]:
+        raise ValueError(f"{owner}: {name} must be a square matrix, or a batch of them (..., d, d), but got shape {tuple(shape)}")
+    return shape[-1]
 
 
 def sum_rightmost(x: ArrayLike, dim: int) -> Array:
