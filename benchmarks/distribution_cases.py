@@ -35,6 +35,7 @@ class Parameters:
         # JAX's triangular solves of more matrices, which the peer's density needs, can wait for ever on two cores
         self.few_covariances, self.few_trils = self.covariance[:100], self.tril[:100]
         self.matrix_df = np.full(len(small), d + 5.0, np.float32)
+        self.few_dfs = self.matrix_df[:100]
         self.scalar_rows = self.positive[:rows]
 
 
@@ -129,9 +130,9 @@ CASES: dict[str, Case] = {
     "MatrixNormal": Case(lambda dist, loc, tril: dist.MatrixNormal(loc, tril, tril), ("few_covariances", "few_trils")),
     "LKJCholesky": Case(lambda dist, concentration: dist.LKJCholesky(DIMENSION, concentration), ("matrix_df",)),
     "LKJ": Case(lambda dist, concentration: dist.LKJ(DIMENSION, concentration), ("matrix_df",)),
-    "Wishart": _keywords("Wishart", concentration="matrix_df", scale_tril="tril"),
-    "WishartCholesky": _keywords("WishartCholesky", concentration="matrix_df", scale_tril="tril"),
-    "InverseWishart": _keywords("InverseWishart", concentration="matrix_df", scale_tril="tril"),
+    "Wishart": _keywords("Wishart", concentration="few_dfs", scale_tril="few_trils"),
+    "WishartCholesky": _keywords("WishartCholesky", concentration="few_dfs", scale_tril="few_trils"),
+    "InverseWishart": _keywords("InverseWishart", concentration="few_dfs", scale_tril="few_trils"),
     "GaussianRandomWalk": Case(lambda dist, scale: dist.GaussianRandomWalk(scale, DIMENSION), ("scalar_rows",)),
     "ZeroSumNormal": Case(lambda dist, scale: dist.ZeroSumNormal(scale[0], (DIMENSION,)).expand(scale.shape), ("scalar_rows",)),
     "BernoulliProbs": _family("BernoulliProbs", "unit"),

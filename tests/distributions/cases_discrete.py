@@ -31,7 +31,7 @@ BAD_LOGITS: Mapping[str, Any] = {"logits": np.nan}
 BAD_CONCENTRATIONS = {"concentration1": 0.0, "concentration0": -1.0}
 COUNTABLE = {"enumerate_support": "the support is infinite"}
 NOTHING_MORE = {"cdf": "not defined", "icdf": "not defined", "entropy": "no closed form", "rsample": "discrete"}
-NO_CDF = {"cdf": "not defined", "icdf": "not defined", "rsample": "discrete"}
+NO_ICDF = {"icdf": "not defined", "rsample": "discrete"}
 NO_QUANTILES = {"icdf": "not defined", "entropy": "no closed form", "rsample": "discrete"}
 
 TRIALS = [
@@ -42,7 +42,7 @@ TRIALS = [
         lambda probs: stats.bernoulli(probs),
         invalid=BAD_PROBS,
         others=({"probs": 0.9}, {"probs": 0.01}),
-        without=NO_CDF | EXTENDED,
+        without=NO_ICDF | EXTENDED,
     ),
     Case(
         "BernoulliLogits",
@@ -51,7 +51,7 @@ TRIALS = [
         lambda logits: stats.bernoulli(sigmoid(logits)),
         invalid=BAD_LOGITS,
         others=({"logits": 4.0}, {"logits": 0.0}),
-        without=NO_CDF | EXTENDED,
+        without=NO_ICDF | EXTENDED,
     ),
     Case(
         "BinomialProbs",
@@ -62,7 +62,7 @@ TRIALS = [
         BAD_PROBS,
         (-1, 8),
         others=({"probs": 0.6, "total_count": 200}, {"probs": 0.97, "total_count": 40}),
-        without=NOTHING_MORE,
+        without=NO_QUANTILES,
     ),
     Case(
         "BinomialLogits",
@@ -73,7 +73,7 @@ TRIALS = [
         BAD_LOGITS,
         (-1, 8),
         others=({"logits": -0.3, "total_count": 150}, {"logits": -4.0, "total_count": 40}),
-        without=NOTHING_MORE,
+        without=NO_QUANTILES,
     ),
     Case(
         "BetaBinomial",
@@ -96,7 +96,7 @@ TRIALS = [
         lambda probs: stats.geom(probs, loc=-1),
         invalid=BAD_PROBS,
         others=({"probs": 0.95}, {"probs": 0.05}),
-        without=NO_CDF | COUNTABLE | EXTENDED,
+        without=NO_ICDF | COUNTABLE | EXTENDED,
     ),
     Case(
         "GeometricLogits",
@@ -105,7 +105,7 @@ TRIALS = [
         lambda logits: stats.geom(sigmoid(logits), loc=-1),
         invalid=BAD_LOGITS,
         others=({"logits": 3.0}, {"logits": -3.0}),
-        without=NO_CDF | COUNTABLE | EXTENDED,
+        without=NO_ICDF | COUNTABLE | EXTENDED,
     ),
     Case(
         "DiscreteUniform",
@@ -194,7 +194,7 @@ CATEGORIES = [
         invalid={"probs": np.array([0.5, 0.6, 0.1, -0.2])},
         outside=(-1, 4),
         others=({"probs": OTHER_WEIGHTS},),
-        without=NO_CDF,
+        without=NO_ICDF,
     ),
     Case(
         "CategoricalLogits",
@@ -204,7 +204,7 @@ CATEGORIES = [
         invalid={"logits": np.array([0.5, np.nan, 0.1, -0.2])},
         outside=(-1, 4),
         others=({"logits": np.log(OTHER_WEIGHTS) - 100.0},),
-        without=NO_CDF,
+        without=NO_ICDF,
     ),
     Case(
         "CategoricalLogits-many",
@@ -214,7 +214,7 @@ CATEGORIES = [
         invalid={"logits": np.full(20, -np.inf)},
         outside=(-1, 20),
         others=({"logits": 3.0 * np.cos(np.arange(20.0))},),
-        without=NO_CDF,
+        without=NO_ICDF,
     ),
     Case(
         "OrderedLogistic",
@@ -224,7 +224,7 @@ CATEGORIES = [
         invalid={"predictor": np.nan, "cutpoints": CUTPOINTS[::-1]},
         outside=(-1, 4),
         others=({"predictor": -2.0, "cutpoints": OTHER_CUTPOINTS}, {"predictor": 3.0, "cutpoints": OTHER_CUTPOINTS}),
-        without=NOTHING_MORE,
+        without=NO_QUANTILES,
     ),
     Case(
         "OrderedLogistic-two",
@@ -233,7 +233,7 @@ CATEGORIES = [
         ordered_logistic,
         outside=(-1, 2),
         others=({"predictor": -2.0, "cutpoints": CUTPOINTS[1:2]},),
-        without=NOTHING_MORE,
+        without=NO_QUANTILES,
     ),
 ]
 

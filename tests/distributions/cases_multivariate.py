@@ -132,7 +132,7 @@ VECTORS = [
         lambda df, loc, scale_tril: stats.multivariate_t(loc, scale_tril @ scale_tril.T, df),
         invalid={"df": 0.0, "loc": BAD_LOC, "scale_tril": NOT_LOWER},
         others=({"df": 40.0, "loc": LOC_B, "scale_tril": TRIL_B},),
-        without=NO_ENTROPY,
+        without=NOT_SCALAR,
     ),
     Case(
         "Dirichlet",
@@ -161,7 +161,7 @@ VECTORS = [
         car,
         invalid={"loc": BAD_LOC, "correlation": 1.0, "conditional_precision": 0.0},
         others=({"loc": LOC_B, "correlation": -0.3, "conditional_precision": 30.0, "adj_matrix": GRAPH_B},),
-        without=NO_ENTROPY | NO_VARIANCE,
+        without=NOT_SCALAR,
     ),
     Case(
         "ZeroSumNormal",
@@ -173,7 +173,7 @@ VECTORS = [
         outside=(np.ones((2, 3)),),
         exactly=with_zero_sums,
         others=({"scale": 0.01},),
-        without=NO_ENTROPY,
+        without=NOT_SCALAR,
     ),
 ]
 
@@ -186,7 +186,7 @@ SERIES = [
         static={"num_steps": 4},
         invalid={"scale": -1.0},
         others=({"scale": 0.01},),
-        without=NO_ENTROPY,
+        without=NOT_SCALAR,
     ),
     Case(
         "GaussianStateSpace",
@@ -200,7 +200,7 @@ SERIES = [
             "initial_value": np.array([np.inf, 0.0]),
         },
         others=({"transition_matrix": -TRANSITION.T, "scale_tril": PAIR_B, "initial_value": np.array([0.0, 30.0])},),
-        without=NO_ENTROPY,
+        without=NOT_SCALAR,
     ),
     Case(
         "EulerMaruyama",
@@ -223,7 +223,7 @@ MATRICES = [
         ),
         invalid={"scale_tril_row": np.ones((2, 2)), "scale_tril_column": NOT_LOWER},
         others=({"loc": 9 * TRIL_B[1:], "scale_tril_row": PAIR_B, "scale_tril_column": TRIL_B},),
-        without=NO_ENTROPY,
+        without=NOT_SCALAR,
     ),
     Case(
         "Wishart",
@@ -274,7 +274,7 @@ MATRICES = [
         invalid={"concentration": 0.0},
         outside=(2 * np.eye(3), NOT_LOWER + np.diag([0.0, 0.0, -2.0])),
         others=({"concentration": 30.0},),
-        without=NO_ENTROPY | NO_VARIANCE,
+        without=NO_ENTROPY,
     ),
     Case(
         "LKJCholesky",

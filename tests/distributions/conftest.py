@@ -25,9 +25,10 @@ def _few_optimisations() -> Iterator[None]:
     if "JAX_DISABLE_MOST_OPTIMIZATIONS" in os.environ:
         yield
         return
+    before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", True)
     yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture

@@ -21,8 +21,12 @@ from ppl.distributions import biject_to
 
 EVERY = CONTINUOUS + DISCRETE + MULTIVARIATE
 SCALARS = CONTINUOUS + DISCRETE
-N_DRAWS = 3000
 LEVELS = np.array([1e-6, 0.001, 0.02, 0.2, 0.45, 0.7, 0.97, 0.999, 0.9999])
+
+
+def n_draws(case: Case) -> int:
+    """As many as take little time beside compiling."""
+    return 10_000 if case in CONTINUOUS else 3000
 
 
 def cases(table: list[Case], *members: str, holds: str = "") -> Any:
@@ -87,8 +91,8 @@ def single(case: Case) -> dict[str, Any]:
         if case in CONTINUOUS:
             out["ends"] = jnp.broadcast_to(biject_to(d.support)(jnp.array([[-20.0], [20.0]])), d.shape((2,)))
         if not case.has("rsample"):
-            return out | {"x": d.sample(key, (N_DRAWS,))}
-        x, slopes = with_slopes(lambda params: case.make(**params, **static).sample(key, (N_DRAWS,)), params)
+            return out | {"x": d.sample(key, (n_draws(case),))}
+        x, slopes = with_slopes(lambda params: case.make(**params, **static).sample(key, (n_draws(case),)), params)
         return out | {"x": x, "by_draw": slopes}
 
     def density(d: Any, x: Any) -> Any:

@@ -397,7 +397,7 @@ class CirculantNormal(TransformedDistribution):
         if n % 2 == 0:
             share[-1] = n
         with np.errstate(invalid="ignore"):  # of a matrix that is not positive definite, which is told later
-            scale = (spectrum * share.astype(spectrum.dtype)) ** 0.5
+            scale = (spectrum * prepend_ones(share.astype(spectrum.dtype), spectrum.ndim)) ** 0.5
         imaginary = scale[..., 1 : n - n // 2]
         return (np.concatenate if known else jnp.concatenate)([scale, imaginary], axis=-1).astype(given.dtype)
 
