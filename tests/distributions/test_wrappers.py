@@ -259,8 +259,9 @@ def test_folded() -> None:
     assert jax.jit(d.log_prob)(np.float32(-1.0)).tolist() == [-np.inf] * 2
     with pytest.raises(ValueError, match="univariate"):
         dist.FoldedDistribution(dist.Normal(f32(2), 1.0).to_event(1))
+    np.testing.assert_allclose(d.cdf(x), st.foldnorm.cdf(x, np.array([0.5, 0.6]) / 1.5, scale=1.5), rtol=1e-4)
     with pytest.raises(NotImplementedError):
-        d.cdf(x)
+        d.icdf(x)
 
 
 def test_delta() -> None:
