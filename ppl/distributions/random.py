@@ -78,10 +78,8 @@ def uniform(
     unit = _unit(key, shape, dtype)
     if minval is None and maxval is None:
         return unit
-    low, high = (
-        jnp.asarray(0.0 if minval is None else minval, unit.dtype),
-        jnp.asarray(1.0 if maxval is None else maxval, unit.dtype),
-    )
+    low = jnp.asarray(0.0 if minval is None else minval, unit.dtype)
+    high = jnp.asarray(1.0 if maxval is None else maxval, unit.dtype)
     return jnp.maximum(low, unit * (high - low) + low)
 
 
@@ -128,7 +126,8 @@ def cauchy(key: Key, shape: Shape = (), dtype: Any = float) -> Array:
 def bernoulli(key: Key, p: ArrayLike = 0.5, shape: Shape | None = None) -> Array:
     """True with probability `p`."""
     p = jnp.asarray(p, jnp.result_type(float, p))
-    return _unit(key, p.shape if shape is None else shape, p.dtype) < p
+    shape = p.shape if shape is None else shape
+    return _unit(key, shape, p.dtype) < jnp.broadcast_to(p, shape)
 
 
 @_drawing

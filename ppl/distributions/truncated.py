@@ -45,6 +45,14 @@ class _Truncated(Distribution):
     def _dtype(self) -> Any:
         return float_dtype(*jax.tree_util.tree_leaves(self))
 
+    def _quick_quantile(self, q: Array) -> Array:
+        """`icdf` for draws, which need not have all its digits."""
+        return self.icdf(q)
+
+    def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
+        dtype = self._dtype
+        return self._quick_quantile(random.uniform(key, self.shape(sample_shape), dtype, float(jnp.finfo(dtype).tiny)))
+
     def _log_mass(self) -> Array:
         """The logarithm of the probability that the base lies within the bounds."""
         raise self._missing("log_prob")
@@ -89,9 +97,7 @@ class _SymmetricTruncated(_Truncated):
         """The standardized quantile from the logarithms of tails: without some digits near 0."""
         raise self._missing("icdf")
 
-    def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
-        dtype = self._dtype
-        q = random.uniform(key, self.shape(sample_shape), dtype, float(jnp.finfo(dtype).tiny))
+    def _quick_quantile(self, q: Array) -> Array:
         return self._clip(self.base_dist.unstandardize(self._tail_quantile(q)))
 
     def icdf(self, q: ArrayLike) -> Array:
@@ -362,10 +368,6 @@ def TruncatedCauchy(  # noqa: N802
 
 class _GammaTruncated(_Truncated):
     """A Gamma base between bounds, 0 and inf where there is none."""
-
-    def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
-        dtype = self._dtype
-        return self.icdf(random.uniform(key, self.shape(sample_shape), dtype, float(jnp.finfo(dtype).tiny)))
 
     def _limits(self) -> tuple[ArrayLike, ArrayLike]:
         raise self._missing("log_prob")

@@ -3,7 +3,6 @@
 import copy
 import pickle
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -66,10 +65,7 @@ class Simplicial(dist.Distribution):
         return jnp.sum(self.weights * jnp.log(value), -1)
 
 
-@pytest.fixture(autouse=True)
-def _strict() -> Iterator[None]:
-    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        yield
+pytestmark = pytest.mark.usefixtures("strict")
 
 
 @pytest.fixture

@@ -17,10 +17,7 @@ COV = np.array([[1.0, 0.3], [0.3, 0.5]])
 ROW = np.array([2.0, 0.7, 0.2, 0.2, 0.7])
 
 
-@pytest.fixture(autouse=True)
-def _float64_and_strict() -> Any:
-    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        yield
+pytestmark = pytest.mark.usefixtures("float64_and_strict")
 
 
 def by_quadrature(p: Any, q: Any, low: float, high: float) -> float:

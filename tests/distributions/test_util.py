@@ -1,6 +1,5 @@
 """Shared numerics against SciPy and NumPy, with finite gradients at the edges; draws against their laws."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -16,10 +15,7 @@ from ppl.distributions import util
 RNG = np.random.default_rng(0)
 
 
-@pytest.fixture(autouse=True)
-def _strict() -> Iterator[None]:
-    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        yield
+pytestmark = pytest.mark.usefixtures("strict")
 
 
 @pytest.mark.parametrize(("x64", "tolerance"), [(False, 3e-6), (True, 1e-13)])

@@ -1,7 +1,7 @@
 """Independent, Expanded, Masked, Transformed, Folded, Delta, Unit, ImproperUniform."""
 
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -18,10 +18,7 @@ KEY = random.PRNGKey(1)
 NAN = float("nan")
 
 
-@pytest.fixture(autouse=True)
-def _strict() -> Iterator[None]:
-    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        yield
+pytestmark = pytest.mark.usefixtures("strict")
 
 
 def f32(*shape: int, start: float = 0.0) -> np.ndarray:

@@ -31,7 +31,6 @@ from ppl.distributions.util import as_operand, promote_shapes, square_dim, sum_r
 
 __all__ = ["EulerMaruyama", "GaussianRandomWalk", "GaussianStateSpace"]
 
-_MATRICES = ("covariance_matrix", "precision_matrix", "scale_tril")
 _LOG_2PI = math.log(2 * math.pi)
 
 
@@ -160,8 +159,7 @@ class GaussianStateSpace(CovarianceParameters, TransformedDistribution):
             self.initial_value = as_vector(owner, initial_value, d, matrix)
         if sizes[name] != d:
             raise ValueError(f"{owner}: the matrices must have the same dimension, that of the state; got {sizes}")
-        rows = matrix if np.ndim(matrix) == 2 else as_operand(matrix)[..., None, :, :]
-        innovation: Any = MultivariateNormal(0.0, validate_args=False, **{name: rows})
+        innovation: Any = MultivariateNormal(0.0, validate_args=False, **{name: over_rows(matrix)})
         innovations = innovation.expand((*innovation.batch_shape[:-1], self.num_steps)).to_event(1)
         TransformedDistribution.__init__(self, innovations, self._from_innovations, validate_args=validate_args)
 
@@ -183,8 +181,7 @@ class GaussianStateSpace(CovarianceParameters, TransformedDistribution):
         value = jnp.asarray(value)
         lead = np.broadcast_shapes(value.shape[:-2], self.batch_shape)
         innovations = self._from_innovations.inv(jnp.broadcast_to(value, (*lead, *value.shape[-2:])))
-        given = {name: over_rows(self.__dict__[name]) for name in _MATRICES if name in self.__dict__}
-        return MultivariateNormal(0.0, validate_args=False, **given).log_prob(innovations).sum(-1)
+        return self.base_dist.log_prob(innovations)
 
     def entropy(self) -> Array:
         """`T/2 log det(2 pi e Q)`."""

@@ -257,8 +257,8 @@ def solve_vectors(tril: ArrayLike, x: Array, *, transposed: bool = False) -> Arr
 
 
 def over_rows(matrix: ArrayLike) -> Any:
-    """Factors for each row of a matrix: `(..., d, d)` becomes `(..., 1, d, d)`, a single factor stays as it is."""
-    return matrix if np.ndim(matrix) == 2 else jnp.asarray(matrix)[..., None, :, :]
+    """Factors for each row of a matrix: `(..., d, d)` becomes `(..., 1, d, d)`, known ones in NumPy; one alone stays as is."""
+    return matrix if np.ndim(matrix) == 2 else as_operand(matrix)[..., None, :, :]
 
 
 def _alike(matrix: ArrayLike, x: Array) -> tuple[Array, Array]:

@@ -24,6 +24,7 @@ from ppl.distributions.continuous.triangular import (
     inverse_from_tril,
     matrix_times_vectors,
     prepend_ones,
+    solve_vectors,
 )
 from ppl.distributions.distribution.base import Distribution
 from ppl.distributions.distribution.transformed import TransformedDistribution
@@ -34,7 +35,7 @@ from ppl.distributions.transforms import (
     RealFastFourierTransform,
     ZeroSumTransform,
 )
-from ppl.distributions.util import as_operand, lazy_property, promote_shapes, solve_rows, square_dim, sum_rightmost, validate_sample
+from ppl.distributions.util import as_operand, lazy_property, promote_shapes, square_dim, sum_rightmost, validate_sample
 
 __all__ = ["CAR", "CirculantNormal", "Dirichlet", "ZeroSumNormal"]
 
@@ -295,9 +296,8 @@ class CAR(Distribution):
     def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
         """`loc + C'^-1 eps` with `C C'` the precision matrix, shape `sample_shape + batch_shape + (n,)`."""
         eps = random.normal(key, self.shape(sample_shape), dtype=self._dtype)
-        factor = jnp.broadcast_to(cholesky(self.precision_matrix), (*self.shape(), self.event_shape[0]))
-        factor = jnp.broadcast_to(factor, (*eps.shape, eps.shape[-1]))
-        return prepend_ones(self.loc, eps.ndim) + solve_rows(factor, eps[..., None, :], transposed=True)[..., 0, :]
+        noise = solve_vectors(cholesky(self.precision_matrix), eps, transposed=True)
+        return prepend_ones(self.loc, eps.ndim) + noise
 
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:

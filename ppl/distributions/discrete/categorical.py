@@ -17,8 +17,16 @@ from ppl.distributions.discrete.sampling import int_dtype
 from ppl.distributions.discrete.shared import filled, filled_batch, support_values
 from ppl.distributions.distribution.base import Distribution
 from ppl.distributions.distribution.validation import check_parameter
-from ppl.distributions.util import Tracer, as_parameter, assert_one_of, is_concrete, lazy_property, promote_shapes, validate_sample
-from ppl.distributions.util.samplers import categorical
+from ppl.distributions.util import (
+    Tracer,
+    as_parameter,
+    assert_one_of,
+    categorical,
+    is_concrete,
+    lazy_property,
+    promote_shapes,
+    validate_sample,
+)
 from ppl.distributions.util.shapes import SMALL_VECTOR
 
 _MAX_UNROLLED = 8

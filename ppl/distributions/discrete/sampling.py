@@ -26,7 +26,7 @@ def int_dtype() -> Any:
 
 def bernoulli(key: Key, probs: Any, shape: Shape) -> Array:
     """Zeros and ones of the given shape."""
-    return lax.convert_element_type(random.uniform(key, shape, probs.dtype) < jnp.broadcast_to(probs, shape), int_dtype())
+    return lax.convert_element_type(random.bernoulli(key, probs, shape), int_dtype())
 
 
 def poisson(key: Key, rate: Any, shape: Shape, dtype: Any) -> Array:

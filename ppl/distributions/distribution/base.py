@@ -33,6 +33,7 @@ from ppl.distributions.util import (
     sum_rightmost,
     validate_key,
 )
+from ppl.distributions.util.shapes import no_number
 
 
 class Distribution(ParameterTree, metaclass=DistributionType):
@@ -79,9 +80,8 @@ class Distribution(ParameterTree, metaclass=DistributionType):
             cls.sample = validate_key(cls.sample)  # type: ignore[method-assign]
 
     def __init__(self, batch_shape: Shape = (), event_shape: Shape = (), *, validate_args: bool | None = None) -> None:
-        if callable(batch_shape):  # the method `shape` of a distribution in place of a parameter
-            found = type(getattr(batch_shape, "__self__", batch_shape)).__name__
-            raise TypeError(f"expected a number or an array, found {found}; draw a value from a distribution by ppl.sample")
+        if callable(batch_shape):
+            raise no_number(getattr(batch_shape, "__self__", batch_shape))
         self._batch_shape = tuple(batch_shape)
         self._event_shape = tuple(event_shape)
         if validate_args is not None:

@@ -121,9 +121,8 @@ class _TriangularTransform(ParameterFreeTransform):
 
     def _split(self, x: ArrayLike) -> tuple[Array, Array]:
         x = as_float(x)
-        n = _matrix_dim(type(self).__name__, x.shape, 0)
-        cut = x.shape[-1] - n
-        return vec_to_tril_matrix(x[..., :cut], diagonal=-1), x[..., cut:]
+        diagonal = self._free_diagonal(x)
+        return vec_to_tril_matrix(x[..., : x.shape[-1] - diagonal.shape[-1]], diagonal=-1), diagonal
 
     def _free_diagonal(self, x: ArrayLike) -> Array:
         """The last n entries."""

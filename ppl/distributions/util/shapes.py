@@ -12,13 +12,17 @@ from ppl.distributions.util.concrete import as_operand, as_parameter, is_identic
 SMALL_VECTOR = 64  # up to this size cumulative sums are products with a triangular matrix
 
 
+def no_number(x: Any) -> TypeError:
+    """The error for a distribution in place of a parameter: its `shape` is a method."""
+    return TypeError(f"expected a number or an array, found {type(x).__name__}; draw a value from a distribution by ppl.sample")
+
+
 def shape_of(x: Any) -> Shape:
     """`numpy.shape`, quicker for numbers and arrays."""
     shape = getattr(x, "shape", None)
     if shape is not None:
         if callable(shape):
-            found = type(x).__name__
-            raise TypeError(f"expected a number or an array, found {found}; draw a value from a distribution by ppl.sample")
+            raise no_number(x)
         return shape
     return () if isinstance(x, (int, float)) else np.shape(x)
 
