@@ -217,10 +217,11 @@ def copy_message(msg: Message) -> Message:
 
 
 class Step(NamedTuple):
-    """A step of a loop: its index, a traced number, and the number of steps."""
+    """A step of a loop: its index, a traced number, the number of steps, and the first dimension of enumerated sites, if there are."""
 
     index: Any
     length: int
+    first_dim: int | None = None
 
 
 def acts_inside(msg: Message, handler: Callable[[Step | None], Messenger]) -> bool:

@@ -560,12 +560,6 @@ AFTER = [
         TypeError,
         ("Predictive: rng_key", "None", "jax.random.key(0)"),
     ),
-    Case(
-        "Predictive: infer_discrete",
-        lambda: Predictive(normal, num_samples=3, infer_discrete=True),
-        NotImplementedError,
-        ("infer_discrete",),
-    ),
     Case("Predictive: no argument", lambda: Predictive(regression, num_samples=3)(KEY), TypeError, ("regression()", "'y'")),
     Case(
         "Predictive: two numbers",
@@ -609,12 +603,6 @@ AFTER = [
         lambda: potential_energy(normal, (), {}, {}),
         ValueError,
         ("potential_energy", "latent sites ['x']"),
-    ),
-    Case(
-        "potential_energy: enum",
-        lambda: potential_energy(normal, (), {}, {"x": 0.0}, enum=True),
-        NotImplementedError,
-        ("potential_energy", "enum"),
     ),
     Case(
         "constrain_fn: batch_ndims",

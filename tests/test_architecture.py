@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "ppl"
-CORE_DEPENDENCIES = {"jax", "jaxlib", "numpy", "tqdm"}
+CORE_DEPENDENCIES = {"jax", "jaxlib", "numpy", "opt_einsum", "tqdm"}  # opt_einsum is a dependency of jax
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 650, 80
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

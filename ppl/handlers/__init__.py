@@ -2,6 +2,7 @@
 
 from ppl.handlers.conjugacy import collapse
 from ppl.handlers.density import mask, scale
+from ppl.handlers.enumeration import enum, markov
 from ppl.handlers.programs import lift, reparam
 from ppl.handlers.randomness import seed
 from ppl.handlers.structure import block, infer_config, scope, trace
@@ -12,8 +13,10 @@ __all__ = [
     "collapse",
     "condition",
     "do",
+    "enum",
     "infer_config",
     "lift",
+    "markov",
     "mask",
     "reparam",
     "replay",

@@ -50,7 +50,7 @@ class Lookup(Messenger):
         steps = self._steps
         if not steps or value is None or msg["type"] in ("param", "mutable"):
             return value
-        found, expected = np.shape(value), _site_ndim(msg)
+        found, expected = np.shape(value), _site_ndim(msg, steps[-1].first_dim)
         if len(found) == expected:
             return value
         lengths = tuple(step.length for step in steps)
@@ -80,10 +80,13 @@ def _draw(msg: Message, like: Any, length: int) -> Any:
     return jnp.asarray(drawn, jnp.result_type(like))
 
 
-def _site_ndim(msg: Message) -> int:
-    """The number of dimensions of the value that a site has in one step."""
+def _site_ndim(msg: Message, first_dim: int | None) -> int:
+    """The number of dimensions of the value that a site has in one step, without those of enumerated sites, from `first_dim` on."""
     if msg["type"] == "sample":
-        return len(msg["kwargs"]["sample_shape"]) + len(msg["fn"].shape())
+        fn = msg["fn"]
+        if first_dim is not None and len(fn.batch_shape) >= -first_dim:
+            return max((-frame.dim for frame in msg["cond_indep_stack"]), default=0) + fn.event_dim
+        return len(msg["kwargs"]["sample_shape"]) + len(fn.shape())
     return 1 if msg["type"] == "plate" else np.ndim(msg["value"])
 
 

@@ -1,5 +1,7 @@
 """Inference: MCMC and its kernels, start values, prediction."""
 
+from ppl.handlers.enumeration import config_enumerate
+from ppl.infer.discrete import compute_marginals, infer_discrete
 from ppl.infer.hmc import HMC, NUTS
 from ppl.infer.initialization import (
     init_to_feasible,
@@ -18,6 +20,9 @@ __all__ = [
     "MCMC",
     "NUTS",
     "Predictive",
+    "compute_marginals",
+    "config_enumerate",
+    "infer_discrete",
     "init_to_feasible",
     "init_to_mean",
     "init_to_median",

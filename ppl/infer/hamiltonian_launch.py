@@ -10,8 +10,10 @@ from ppl import _random as random
 from ppl._typing import Array, Key, PyTree
 from ppl.infer.facade import Binding, TargetKernel
 from ppl.infer.hamiltonian import STATISTICS, Chain, HamiltonianProcess, HMCState, Inputs, StartPoint, statistics_of
-from ppl.infer.launch import is_traced, words_of_chain
+from ppl.infer.launch import NO_DISCRETE, is_traced, words_of_chain
+from ppl.infer.map_draws import map_draws
 from ppl.infer.run.programs import Programs
+from ppl.infer.target.density import Target
 from ppl.infer.target.diagnose import explain
 
 __all__ = ["HamiltonianLaunch"]
@@ -110,6 +112,26 @@ class HamiltonianLaunch:
     def finish(self, row: Array, inputs: Inputs) -> PyTree:
         """Constrained values and deterministic sites of a position."""
         return self.process.finish(row, inputs)
+
+    def discrete(self, samples: dict[str, Any]) -> dict[str, Any]:
+        """Draws of the sites that were summed out, for draws `(c, n, ...)` of the others.
+
+        Raises:
+            ValueError: if there are none.
+        """
+        model, target = self.binding.model, self.inputs.target
+        if model is None or not model.facts.enumerated:
+            raise ValueError(NO_DISCRETE)
+        given = {name: samples[name] for name in target.layout.names}
+        batch = np.shape(next(iter(given.values())))[:2]
+
+        @jax.jit
+        def run(target: Target, values: dict[str, Array]) -> dict[str, Array]:
+            flat = jax.tree.map(lambda x: x.reshape((-1, *x.shape[2:])), values)
+            return map_draws(target.discrete, flat, batch[0] * batch[1], parallel=False)
+
+        drawn = run(target, given)
+        return {name: np.asarray(x).reshape((*batch, *x.shape[1:])) for name, x in drawn.items()}
 
     def problems(self, carries: list[Chain]) -> list[str]:
         """Where, after warm-up, an energy was not a number, and why."""

@@ -16,7 +16,19 @@ from ppl.util import identity, not_jax_tracer
 
 CHAIN_STREAM = 0x636861  # any constant: keeps the keys of chains apart from those that the first one derives from the seed
 
-__all__ = ["Launch", "UserLaunch", "is_traced", "key_of_chain", "read_field", "stack_carries", "unstack_carry", "words_of_chain"]
+NO_DISCRETE = "MCMC.get_samples: infer_discrete=True, but the kernel has summed out no discrete site"
+
+__all__ = [
+    "NO_DISCRETE",
+    "Launch",
+    "UserLaunch",
+    "is_traced",
+    "key_of_chain",
+    "read_field",
+    "stack_carries",
+    "unstack_carry",
+    "words_of_chain",
+]
 
 
 def is_traced(*trees: PyTree) -> bool:
@@ -98,6 +110,9 @@ class Launch(Protocol):
 
     def expand(self, rows: dict[str, Any]) -> dict[str, Any]:
         """The fields of rows under their public names."""
+
+    def discrete(self, samples: PyTree) -> dict[str, Any]:
+        """Draws of the sites that were summed out, for draws `(c, n, ...)` of the others."""
 
     def problems(self, carries: list[PyTree]) -> list[str]:
         """What went wrong on the way, in words."""
@@ -229,6 +244,14 @@ class UserLaunch:
     def expand(self, rows: dict[str, Any]) -> dict[str, Any]:
         """Fields have their names."""
         return rows
+
+    def discrete(self, samples: PyTree) -> dict[str, Any]:
+        """A user's kernel sums nothing out.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(NO_DISCRETE)
 
     def problems(self, carries: list[PyTree]) -> list[str]:
         """Nothing is known of a user's kernel."""

@@ -389,17 +389,32 @@ class MCMC:
             raise ValueError("MCMC: there are no samples yet; call `run` first")
         return self._results
 
-    def get_samples(self, group_by_chain: bool = False) -> PyTree:
+    def get_samples(self, group_by_chain: bool = False, *, infer_discrete: bool = False) -> PyTree:
         """The draws: constrained values of the latent sites, and deterministic sites.
 
         Args:
             group_by_chain: leaves are `(num_chains, n, ...)` instead of `(num_chains * n, ...)`, one chain after another.
+            infer_discrete: with the discrete sites that were summed out, drawn from their joint posterior given each draw: those
+                from which deterministic sites were computed.
 
         Raises:
-            ValueError: before `run`.
+            ValueError: before `run`; with `infer_discrete`, if no site was summed out.
         """
         results = self._need_results()
-        return results.get(results.samples, group_by_chain)
+        if not infer_discrete:
+            return results.get(results.samples, group_by_chain)
+        if results.discrete is None:
+            results.discrete = self._discrete(results)
+        return results.get({**results.samples, **results.discrete}, group_by_chain)
+
+    def _discrete(self, results: Results) -> dict[str, Any]:
+        """Draws of the sites that were summed out."""
+        if self._launch is None or self.postprocess_fn is not None:
+            raise ValueError(
+                "MCMC.get_samples: infer_discrete=True works where the kernel ran, and without postprocess_fn; otherwise use "
+                "Predictive(model, samples, infer_discrete=True)"
+            )
+        return self._launch.discrete(results.samples)
 
     def get_extra_fields(self, group_by_chain: bool = False) -> dict[str, PyTree]:
         """The collected fields of the state, among them the kernel's default fields such as `diverging`.

@@ -6,87 +6,30 @@ allows. Arrays among the model's arguments are arguments of the program.
 
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from math import prod
 from typing import Any
 
 import jax
-import jax.extend.core
 import jax.numpy as jnp
 import numpy as np
-from jax import lax, random
+from jax import random
 
 from ppl import handlers
 from ppl._typing import Array, Key, Message, PyTree, Shape, Trace
+from ppl.handlers.enumeration import config_enumerate
+from ppl.infer.discrete import infer_discrete
+from ppl.infer.map_draws import map_draws
 from ppl.infer.target.model import NEEDS_NUMBERS, Arguments, contents
 from ppl.trace import check_log_prob, check_value, observed_sites, subsampled_plates
 from ppl.util import as_key, check_seed, find_stack_level, is_prng_key, not_jax_tracer
 
 __all__ = ["Predictive", "log_likelihood"]
 
-CHUNK_BYTES = 16_000_000
 MAX_PROGRAMS = 8
 
-# What need not have a rule for batches.
-CALLBACKS = frozenset(("pure_callback", "io_callback", "ffi_call"))
 
-
-# Many draws in one program
-
-
-def _inner_jaxprs(equation: Any) -> Iterator[Any]:
-    for param in equation.params.values():
-        for part in param if isinstance(param, tuple | list) else (param,):
-            if isinstance(part, jax.extend.core.ClosedJaxpr):
-                yield part.jaxpr
-            elif isinstance(part, jax.extend.core.Jaxpr):
-                yield part
-
-
-def _has_callbacks(jaxpr: Any) -> bool:
-    return any(equation.primitive.name in CALLBACKS or any(map(_has_callbacks, _inner_jaxprs(equation))) for equation in jaxpr.eqns)
-
-
-def _chunk_size(jaxpr: Any) -> int:
-    """How many draws at a time: as many as keep what is computed on the way within `CHUNK_BYTES`."""
-    if _has_callbacks(jaxpr):
-        return 1
-    avals = [v.aval for equation in jaxpr.eqns for v in equation.outvars]
-    size = sum(aval.size * aval.dtype.itemsize for aval in avals if hasattr(aval, "dtype"))
-    return max(1, CHUNK_BYTES // max(size, 1))
-
-
-def _map_draws(one: Callable[[PyTree], PyTree], xs: PyTree, count: int, parallel: bool) -> PyTree:
-    """`one(x)` for each of the `count` entries of `xs` along its leading axis; `one` is traced once.
-
-    Args:
-        one: a function of one entry.
-        xs: a pytree of traced arrays with a leading axis.
-        count: the length of that axis.
-        parallel: all entries at a time, whatever memory that takes.
-    """
-    entry = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), xs)
-    closed, out = jax.make_jaxpr(one, return_shape=True)(entry)
-    flat_one = jax.extend.core.jaxpr_as_fun(closed)
-
-    def apply(x: PyTree) -> PyTree:
-        return jax.tree.unflatten(jax.tree.structure(out), flat_one(*jax.tree.leaves(x)))
-
-    size = count if parallel else _chunk_size(closed.jaxpr)
-    if size >= count:
-        return jax.vmap(apply)(xs)
-    if size == 1:
-        return lax.map(apply, xs)
-    steps = -(-count // size)
-    size = -(-count // steps)
-    surplus = steps * size - count
-
-    def split(x: Array) -> Array:
-        padded = jnp.concatenate([x, jnp.broadcast_to(x[-1:], (surplus, *x.shape[1:]))]) if surplus else x
-        return padded.reshape((steps, size, *x.shape[1:]))
-
-    ys = lax.map(jax.vmap(apply), jax.tree.map(split, xs))
-    return jax.tree.map(lambda y: y.reshape((steps * size, *y.shape[2:]))[:count], ys)
+# Programs
 
 
 class _Programs:
@@ -205,7 +148,8 @@ class Predictive:
         params: values of param sites of guide and model; with a guide, `batch_ndims` leading dimensions number particles.
         num_samples: the number of draws; of posterior samples it is known.
         return_sites: names of the sites to return. By default sample sites without samples, and deterministic sites.
-        infer_discrete: draw discrete sites from their joint posterior; not available yet.
+        infer_discrete: draw discrete sites with a finite support from their joint posterior, given the samples and the observed
+            data, instead of given their parents.
         parallel: compute all draws at a time; otherwise as many as need little memory.
         batch_ndims: the number of leading dimensions, by default 1 for samples and 0 for the parameters of a guide.
         condition_deterministic: take deterministic sites from the samples instead of computing them again.
@@ -213,7 +157,6 @@ class Predictive:
 
     Raises:
         ValueError: if arguments contradict each other, or batch shapes of samples differ.
-        NotImplementedError: for `infer_discrete`.
 
     Example:
         >>> import ppl
@@ -248,11 +191,6 @@ class Predictive:
         _check_callables(model, guide)
         _check_sources(posterior_samples, guide, params)
         _check_return_sites(return_sites)
-        if infer_discrete:
-            raise NotImplementedError(
-                "Predictive: infer_discrete=True needs enumeration of discrete sites, which is not available yet; with "
-                "infer_discrete=False they are drawn given their parents"
-            )
         self.model = model
         self.posterior_samples: Mapping[str, Any] = {} if posterior_samples is None else dict(posterior_samples)
         self.guide = guide
@@ -310,7 +248,9 @@ class Predictive:
 
         def run(arrays: tuple[Any, ...], key: Key, samples: Mapping[str, Any]) -> "OrderedDict[str, PyTree]":
             (args, params), kwargs = arguments.join(arrays)
-            predict = _Prediction(self.model, self.guide, self.condition_deterministic, self.return_sites, args, kwargs)
+            predict = _Prediction(
+                self.model, self.guide, self.infer_discrete, self.condition_deterministic, self.return_sites, args, kwargs
+            )
 
             def one(entry: tuple[Array, Mapping[str, Array]]) -> "OrderedDict[str, PyTree]":
                 index, given = entry
@@ -321,7 +261,7 @@ class Predictive:
 
             count = prod(self._batch_shape)
             flat = _flatten_batch(samples, self.batch_ndims)
-            values = _map_draws(one, (jnp.arange(count, dtype=jnp.int32), flat), count, self.parallel)
+            values = map_draws(one, (jnp.arange(count, dtype=jnp.int32), flat), count, self.parallel)
             return _restore_batch(values, self._batch_shape)
 
         return run
@@ -333,6 +273,7 @@ class _Prediction:
     Args:
         model: the model.
         guide: the guide, or None.
+        infer_discrete: whether discrete sites are drawn from their posterior.
         condition_deterministic: whether deterministic sites are taken from what is given.
         return_sites: names of the sites to return, or None.
         args: positional arguments of model and guide.
@@ -343,6 +284,7 @@ class _Prediction:
         self,
         model: Callable[..., Any],
         guide: Callable[..., Any] | None,
+        infer_discrete: bool,
         condition_deterministic: bool,
         return_sites: Collection[str] | None,
         args: tuple[Any, ...],
@@ -350,6 +292,7 @@ class _Prediction:
     ) -> None:
         self.model = model
         self.guide = guide
+        self.infer_discrete = infer_discrete
         self.condition_deterministic = condition_deterministic
         self.return_sites = return_sites
         self.args = args
@@ -365,9 +308,12 @@ class _Prediction:
                 return None
             return given.get(site["name"])
 
-        with handlers.trace() as sites, handlers.seed(rng_seed=key), handlers.mask(mask=False):
+        model, masked = self.model, handlers.mask(mask=False)
+        if self.infer_discrete:
+            model, masked = infer_discrete(config_enumerate(model), rng_key=random.fold_in(key, 1)), handlers.mask(mask=True)
+        with handlers.trace() as sites, handlers.seed(rng_seed=key), masked:
             with handlers.substitute(substitute_fn=value_of), handlers.substitute(data=params):
-                self.model(*self.args, **self.kwargs)
+                model(*self.args, **self.kwargs)
         _check_given("Predictive", sites, given)
         every = {**(guide_sites or {}), **sites}
         return OrderedDict((name, jax.tree.map(jnp.asarray, every[name]["value"])) for name in self._chosen(sites, every, given))
@@ -513,7 +459,7 @@ def log_likelihood(
 
             count = prod(shape)
             flat = _flatten_batch(samples, batch_ndims)
-            return _restore_batch(_map_draws(one, (jnp.arange(count, dtype=jnp.int32), flat), count, parallel), shape)
+            return _restore_batch(map_draws(one, (jnp.arange(count, dtype=jnp.int32), flat), count, parallel), shape)
 
         return run
 

@@ -25,6 +25,7 @@ class Results:
         interrupted: whether Ctrl-C stopped the run.
         deterministic: names of deterministic sites.
         on_host: whether arrays are handed out as NumPy's.
+        discrete: draws of the discrete sites that were summed out, once they were asked for.
     """
 
     samples: PyTree
@@ -33,6 +34,7 @@ class Results:
     interrupted: bool
     deterministic: frozenset[str]
     on_host: bool = False
+    discrete: dict[str, PyTree] | None = None
 
     @staticmethod
     def of(

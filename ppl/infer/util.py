@@ -23,6 +23,7 @@ from ppl.infer.initialization import init_to_uniform
 from ppl.infer.predictive import Predictive, log_likelihood
 from ppl.infer.target.density import Target, bound_trace
 from ppl.infer.target.diagnose import explain
+from ppl.infer.target.enumeration import enumerated_log_density
 from ppl.infer.target.layout import Layout
 from ppl.infer.target.model import Arguments, BoundModel, bind, check_call, check_support
 from ppl.infer.target.start import Strategy, find_start, propose_start
@@ -119,11 +120,10 @@ def potential_energy(model: Model, model_args: Args, model_kwargs: Kwargs, param
         model_args: its positional arguments.
         model_kwargs: its keyword arguments, or None.
         params: unconstrained values z of the latent sites; of discrete sites their values.
-        enum: sum out discrete sites; not available yet.
+        enum: sum out the discrete sites that have no value.
 
     Raises:
         ValueError: if a latent site has no value.
-        NotImplementedError: for `enum`.
 
     Example:
         >>> import ppl
@@ -132,18 +132,11 @@ def potential_energy(model: Model, model_args: Args, model_kwargs: Kwargs, param
         >>> round(float(potential_energy(lambda: ppl.sample("x", dist.Exponential(1.0)), (), {}, {"x": 0.0})), 4)
         1.0
     """
-    _refuse_enumeration("potential_energy", enum)
     bound, arrays = bind(model, model_args, model_kwargs or {}, check=False)
     _check_complete("potential_energy", bound, params)
-    sites, log_jacobian = _trace_unconstrained(bound, arrays, params)
-    return -(density_of_trace(sites) + log_jacobian)
-
-
-def _refuse_enumeration(function: str, enum: bool) -> None:
-    if enum:
-        raise NotImplementedError(
-            f"{function}: enum=True needs enumeration of discrete sites, which is not available yet; pass values of discrete sites"
-        )
+    sites, log_jacobian = _trace_unconstrained(bound, arrays, params, enum=enum)
+    density = enumerated_log_density(sites) if enum and bound.facts.enumerated else density_of_trace(sites)
+    return -(density + log_jacobian)
 
 
 def _check_complete(function: str, bound: BoundModel, params: Mapping[str, Any]) -> None:
@@ -152,7 +145,9 @@ def _check_complete(function: str, bound: BoundModel, params: Mapping[str, Any])
         raise ValueError(f"{function}: no values of latent sites {missing}; found those of {sorted(params)}")
 
 
-def _trace_unconstrained(bound: BoundModel, arrays: tuple[Any, ...], params: Mapping[str, Any]) -> tuple[Trace, Array | float]:
+def _trace_unconstrained(
+    bound: BoundModel, arrays: tuple[Any, ...], params: Mapping[str, Any], *, enum: bool = False
+) -> tuple[Trace, Array | float]:
     """The trace at unconstrained values, and the sum of the log Jacobians of the latent sites.
 
     Sample sites without a bijection, such as discrete ones, take values as they are; param sites have no Jacobian.
@@ -174,7 +169,7 @@ def _trace_unconstrained(bound: BoundModel, arrays: tuple[Any, ...], params: Map
         return jax.tree.map(biject_to(site["kwargs"]["constraint"]), value) if site["type"] == "param" else value
 
     with handlers.substitute(substitute_fn=value_of):
-        return bound_trace(bound, arrays, moving, {})
+        return bound_trace(bound, arrays, moving, {}, enumerate=enum)
 
 
 def get_importance_trace(
@@ -411,7 +406,7 @@ def find_valid_initial_params(
         rng_key: as in `initialize_model`.
         model: the model.
         init_strategy: how start values are proposed.
-        enum: sum out discrete sites; not available yet.
+        enum: sum out discrete sites, as is done anyway.
         model_args: positional arguments of the model.
         model_kwargs: its keyword arguments, or None.
         prototype_params: unconstrained values whose names are compared with those of the latent sites.
@@ -423,9 +418,7 @@ def find_valid_initial_params(
 
     Raises:
         ValueError: if a name in `prototype_params` is no latent site.
-        NotImplementedError: for `enum`.
     """
-    _refuse_enumeration("find_valid_initial_params", enum)
     target = _target(model, model_args, dict(model_kwargs or {}), forward_mode_differentiation)
     if prototype_params is not None:
         target.layout.check_names(prototype_params)
@@ -540,7 +533,7 @@ def get_potential_fn(
     Args:
         model: the model.
         inv_transforms: bijections from the reals to the supports of the latent sites.
-        enum: sum out discrete sites; not available yet.
+        enum: sum out discrete sites.
         replay_model: run the model to constrain values, which also gives deterministic sites; otherwise apply `inv_transforms`.
         dynamic_args: make both functions of the model's arguments that return the functions.
         model_args: positional arguments of the model.
@@ -548,14 +541,10 @@ def get_potential_fn(
 
     Returns:
         `(potential_fn, postprocess_fn)`, functions of unconstrained values.
-
-    Raises:
-        NotImplementedError: for `enum`.
     """
-    _refuse_enumeration("get_potential_fn", enum)
 
     def potential_of(*args: Any, **kwargs: Any) -> Callable[[Mapping[str, Any]], Array]:
-        return partial(potential_energy, model, args, kwargs)
+        return partial(potential_energy, model, args, kwargs, enum=enum)
 
     def postprocess_of(*args: Any, **kwargs: Any) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
         if replay_model:

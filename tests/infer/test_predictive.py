@@ -15,7 +15,7 @@ import ppl
 import ppl.distributions as dist
 from ppl import handlers
 from ppl.contrib.control_flow import scan
-from ppl.infer import Predictive, log_likelihood, predictive
+from ppl.infer import Predictive, log_likelihood, map_draws
 
 pytestmark = pytest.mark.filterwarnings("error")
 KEY = random.key(0)
@@ -185,7 +185,7 @@ def test_draws_do_not_depend_on_the_layout_or_the_kind_of_key(monkeypatch):
     everything = {"parallel": draws(parallel=True)(KEY), "seed": draws()(0), "legacy": draws()(random.PRNGKey(0))}
     everything["pickled"] = pickle.loads(pickle.dumps(draws()))(KEY)
     for size in (1, 30):
-        monkeypatch.setattr(predictive, "CHUNK_BYTES", size)
+        monkeypatch.setattr(map_draws, "CHUNK_BYTES", size)
         everything[f"chunks {size}"] = draws()(KEY)
     for name, found in everything.items():
         for site in expected:
@@ -261,7 +261,6 @@ def test_float64():
         ({"num_samples": 0}, ValueError, "num_samples"),
         ({"num_samples": 2, "batch_ndims": -1}, ValueError, "batch_ndims"),
         ({"num_samples": 2, "return_sites": "y"}, TypeError, "return_sites"),
-        ({"num_samples": 2, "infer_discrete": True}, NotImplementedError, "enumeration .* not available yet"),
         ({"num_samples": 2, "guide": 3}, TypeError, "guide"),
         ({"num_samples": 2, "exclude_deterministic": True, "condition_deterministic": True}, ValueError, "both"),
     ],

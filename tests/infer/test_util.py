@@ -246,12 +246,6 @@ def test_errors():
     for function in (util.potential_energy, util.constrain_fn):
         with pytest.raises(ValueError, match="batch_ndims|latent sites"):
             function(simple, (np.zeros(2),), {}, {"a": 0.0}, **({"batch_ndims": -1} if function is util.constrain_fn else {}))
-    with pytest.raises(NotImplementedError, match="enumeration"):
-        util.potential_energy(simple, (np.zeros(2),), {}, {"a": 0.0}, enum=True)
-    with pytest.raises(NotImplementedError, match="enumeration"):
-        util.find_valid_initial_params(KEY, simple, enum=True)
-    with pytest.raises(NotImplementedError, match="enumeration"):
-        util.get_potential_fn(simple, {}, enum=True)
     with pytest.raises(ValueError, match="site 'x': value of shape"):
         util.compute_log_probs(lambda: ppl.sample("x", dist.Normal(np.zeros(3), 1.0)), (), {}, {"x": np.zeros(2)})
     with pytest.raises(ValueError, match="handle discrete"):

@@ -52,6 +52,14 @@ def run_body(
     return out, sites
 
 
+def with_sample_shape(site: Message) -> Message:
+    """A site whose distribution has absorbed `sample_shape`."""
+    if site["type"] != "sample" or not site["kwargs"]["sample_shape"]:
+        return site
+    sample_shape = site["kwargs"]["sample_shape"]
+    return {**site, "fn": site["fn"].expand_by(sample_shape), "kwargs": {**site["kwargs"], "sample_shape": ()}}
+
+
 def emit(site: Message, fn: Any, value: Any, time_dims: int) -> None:
     """Pass a site that comes out of control flow through the handlers outside."""
     msg = {**site, "fn": fn, "value": value, "_control_flow_done": True, "cond_indep_stack": list(site["cond_indep_stack"])}

@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ppl._typing import Array, Key, Message, PyTree
-from ppl.contrib.control_flow.body import emit, run_body
+from ppl._typing import Array, Key, Message, PyTree, Trace
+from ppl.contrib.control_flow.body import emit, run_body, with_sample_shape
+from ppl.contrib.control_flow.enumerated import EnumeratedLoop, run_enumerated
 from ppl.contrib.control_flow.stacked import StackedDistribution
 from ppl.distributions.distribution import Distribution
+from ppl.handlers.enumeration import Loop, enum
 from ppl.ops.pytree import PytreeTrace
 from ppl.stack import Messenger, Step, apply_stack, current_stack
 from ppl.util import describe
@@ -71,12 +73,14 @@ def scan(
         "name": "_scan",
         "fn": _run,
         "args": (f, init, xs, steps, reverse),
-        "kwargs": {"rng_key": None, "inside": [], "history": history},
+        "kwargs": {"rng_key": None, "inside": [], "history": history, "enumeration": None},
         "value": None,
     }
-    carry, sites, ys = apply_stack(msg)["value"]
+    carry, first, sites, ys, loop = apply_stack(msg)["value"]
+    for number, earlier in enumerate(first):
+        _emit_first(earlier, "_PREV_" * (history - number))
     for site in sites.trace.values():
-        _emit_stacked(site, steps)
+        _emit_stacked(site, steps, loop)
     return carry, ys
 
 
@@ -108,28 +112,35 @@ def _run(
     rng_key: Key | None,
     inside: list[Callable[[Step | None], Messenger]],
     history: int,
-) -> tuple[Any, PytreeTrace, PyTree]:
+    enumeration: enum | None,
+) -> EnumeratedLoop:
+    """Run the loop; if it enumerates sites, with their states along dimensions of their own."""
+    if enumeration is not None and steps:
+        found = run_enumerated(f, init, xs, steps, reverse, inside, history, enumeration)
+        if found is not None:
+            return found
+
     def body(carry: Any, entry: tuple[Array, Any]) -> tuple[Any, tuple[PytreeTrace, Any]]:
         i, x = entry
         out, sites = run_body(f, (carry, x), inside, Step(i, steps))
         if not isinstance(out, tuple) or len(out) != 2:
             raise TypeError(f"scan: the body must return a pair (carry, y), found {describe(out)}")
-        return out[0], (PytreeTrace({name: _with_sample_shape(site) for name, site in sites.items()}), out[1])
+        return out[0], (PytreeTrace({name: with_sample_shape(site) for name, site in sites.items()}), out[1])
 
     indices = jnp.arange(steps)
     carry, (sites, ys) = lax.scan(body, init, (indices, xs), length=steps, reverse=reverse)
-    return carry, sites, ys
+    return EnumeratedLoop(carry, [], sites, ys, None)
 
 
-def _with_sample_shape(site: Message) -> Message:
-    """A site whose distribution has absorbed `sample_shape`."""
-    if site["type"] != "sample" or not site["kwargs"]["sample_shape"]:
-        return site
-    sample_shape = site["kwargs"]["sample_shape"]
-    return {**site, "fn": site["fn"].expand_by(sample_shape), "kwargs": {**site["kwargs"], "sample_shape": ()}}
+def _emit_first(sites: Trace, prefix: str) -> None:
+    """Send the sample sites of one of the first steps through the handlers outside, under names of their own."""
+    for name, site in sites.items():
+        if site["type"] == "sample":
+            site = with_sample_shape(site)
+            emit({**site, "name": prefix + name}, site["fn"], site["value"], 0)
 
 
-def _emit_stacked(site: Message, steps: int) -> None:
+def _emit_stacked(site: Message, steps: int, loop: Loop | None) -> None:
     """Send a site of the body, stacked over time, through the handlers outside."""
     time_dims = site.get("time_dims", 0) + 1
     fn, value = site["fn"], site["value"]
@@ -139,7 +150,10 @@ def _emit_stacked(site: Message, steps: int) -> None:
         scale = site["scale"]
         if isinstance(scale, jax.Array):
             shape = scale.shape[1:]
-            scale = jnp.reshape(scale, (steps,) + (1,) * (len(fn.batch_shape) - len(shape)) + shape)
-        site = {**site, "scale": scale}
-        fn = StackedDistribution(fn, steps)
+            scale = jnp.reshape(scale, scale.shape[:1] + (1,) * (len(fn.batch_shape) - len(shape)) + shape)
+        infer = site["infer"] if loop is None else site["infer"] | {"_loop": loop}
+        site = {**site, "scale": scale, "infer": infer}
+        fn = StackedDistribution(fn, steps, None if loop is None else np.ndim(value) - 1)
+    elif loop is not None and site["type"] != "plate":
+        value = jnp.broadcast_to(value, (steps, *np.shape(value)[1:]))
     emit(site, fn, value, time_dims)

@@ -19,22 +19,36 @@ class StackedDistribution(Distribution):
     """Independent distributions of one family along a new leftmost batch dimension, one for each step of a loop.
 
     Args:
-        base_dist: a distribution whose every array has a leading dimension of size `length`; its shapes are those of one step.
+        base_dist: a distribution whose every array has a leading dimension of size `length`, or of size 1 if it is the same in all
+            steps; its shapes are those of one step.
         length: the number of steps.
+        step_ndim: the number of dimensions of the value of one step, where that is not the one of `base_dist`: values with one more
+            have time as their first dimension.
     """
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {}
     pytree_data_fields: ClassVar[tuple[str, ...]] = ("base_dist",)
-    pytree_aux_fields = ("length",)
+    pytree_aux_fields = ("length", "step_ndim")
 
-    def __init__(self, base_dist: Distribution, length: int, *, validate_args: bool | None = False) -> None:
+    def __init__(
+        self, base_dist: Distribution, length: int, step_ndim: int | None = None, *, validate_args: bool | None = False
+    ) -> None:
         self.base_dist = base_dist
         self.length = length
+        self.step_ndim = step_ndim
         super().__init__((length, *base_dist.batch_shape), base_dist.event_shape, validate_args=validate_args)
 
     def _each(self, fn: Callable[..., Any], *args: Any, in_axes: tuple[Any, ...] = (), out_axes: int = 0) -> Any:
-        """`fn(d, *args)` for the distribution `d` of every step."""
-        return jax.vmap(fn, in_axes=(0, *in_axes), out_axes=out_axes)(self.base_dist, *args)
+        """`fn(d, *args)` for the distribution `d` of every step; once, with an axis of size 1, if it is the same in all."""
+        leaves, structure = jax.tree.flatten(self.base_dist)
+        varies = [np.shape(leaf)[0] == self.length for leaf in leaves]
+        leaves = [leaf if moves else leaf[0] for leaf, moves in zip(leaves, varies)]
+        axes = [0 if moves else None for moves in varies]
+        if not any(varies) and all(axis is None for axis in in_axes):
+            out = fn(jax.tree.unflatten(structure, leaves), *args)
+            return jax.tree.map(lambda x: jnp.expand_dims(x, out_axes), out)
+        mapped = jax.vmap(lambda d, *rest: fn(jax.tree.unflatten(structure, d), *rest), in_axes=(axes, *in_axes), out_axes=out_axes)
+        return mapped(leaves, *args)
 
     @constraints.dependent_property
     def support(self) -> Constraint:
@@ -45,7 +59,7 @@ class StackedDistribution(Distribution):
         rank = len(self.base_dist.shape())
 
         def align(x: Any) -> Array:
-            return jnp.reshape(x, (self.length,) + (1,) * (rank - (np.ndim(x) - 1)) + np.shape(x)[1:])
+            return jnp.reshape(x, np.shape(x)[:1] + (1,) * (rank - (np.ndim(x) - 1)) + np.shape(x)[1:])
 
         return jax.tree.map(align, self._each(lambda d: d.support))
 
@@ -70,6 +84,11 @@ class StackedDistribution(Distribution):
         time = -1 - len(self.base_dist.batch_shape)
         rank = len(self.shape())
         value = jnp.asarray(value)
+        if self.step_ndim is not None and value.ndim == self.step_ndim + 1:
+            moves = value.shape[0] == self.length
+            return self._each(
+                lambda d, x: d.log_prob(x), value if moves else value[0], in_axes=(0 if moves else None,), out_axes=time
+            )
         if value.ndim < rank or value.shape[value.ndim - rank] == 1 != self.length:
             value = jnp.broadcast_to(value, np.broadcast_shapes(value.shape, (self.length,) + (1,) * (rank - 1)))
         return self._each(lambda d, x: d.log_prob(x), value, in_axes=(time - self.event_dim,), out_axes=time)

@@ -7,12 +7,14 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import lax, random
 
 from ppl import handlers
-from ppl._typing import Array, Message, Trace
+from ppl._typing import Array, Key, Message, Trace
 from ppl.distributions import biject_to
+from ppl.handlers.enumeration import GiveStates
 from ppl.handlers.values import Lookup
+from ppl.infer.target.enumeration import discrete_values, enumerated_log_density
 from ppl.infer.target.gradient import value_and_gradient
 from ppl.infer.target.layout import Layout
 from ppl.infer.target.model import BoundModel
@@ -77,12 +79,18 @@ def _total(terms: list[Array]) -> Array | float:
 
 
 def bound_trace(
-    model: BoundModel, arrays: tuple[Any, ...], unconstrained: Mapping[str, Array], given: Mapping[str, Any]
+    model: BoundModel,
+    arrays: tuple[Any, ...],
+    unconstrained: Mapping[str, Array],
+    given: Mapping[str, Any],
+    *,
+    enumerate: bool = False,
 ) -> tuple[Trace, Array | float]:
     """The trace of a model with unconstrained values of its latent sites, and the sum of the log Jacobians.
 
-    Values in `given` are constrained, and have no Jacobian.
+    Values in `given` are constrained, and have no Jacobian. With `enumerate`, discrete sites without a value are enumerated.
     """
+    run = model.enumerated_trace if enumerate and model.facts.enumerated else model.trace
     values: dict[str, Any] = dict(given)
     moving: dict[str, Array] = {}
     log_jacobians: list[Array] = []
@@ -96,10 +104,36 @@ def bound_trace(
         values[site.name] = site.transform(z)
         log_jacobians.append(site.transform.log_abs_det_jacobian(z, values[site.name]))
     if not moving:
-        return model.trace(arrays, handlers.substitute(data=values)), _total(log_jacobians)
+        return run(arrays, handlers.substitute(data=values)), _total(log_jacobians)
     unconstrain = Unconstrain(moving)
-    sites = model.trace(arrays, handlers.substitute(data=values), unconstrain)  # type: ignore[arg-type]
+    sites = run(arrays, handlers.substitute(data=values), unconstrain)
+    for name in moving:
+        _check_moving(sites[name], model)
     return sites, _total(log_jacobians + unconstrain.log_jacobians)
+
+
+def _states(sites: Trace, values: Mapping[str, Array]) -> dict[str, Array]:
+    """A draw of the enumerated sites. It is a function of the values of the others: their bits are the random key."""
+    return discrete_values(sites, _key_of(values))
+
+
+def _key_of(values: Mapping[str, Array]) -> Key:
+    parts = [jnp.ravel(jnp.asarray(values[name], jnp.float32)) for name in sorted(values)]
+    bits = lax.bitcast_convert_type(jnp.concatenate([jnp.zeros(1, jnp.float32), *parts]), jnp.uint32)
+    odd = 2 * jnp.arange(bits.size, dtype=jnp.uint32) + 1
+    mixed = bits ^ (bits >> 15)
+    first, second = jnp.sum(mixed * odd * np.uint32(0x9E3779B1)), jnp.sum((bits ^ (bits >> 13)) * odd * odd * np.uint32(0x85EBCA77))
+    return random.fold_in(random.fold_in(random.key(0), first), second)
+
+
+def _check_moving(site: Message, model: BoundModel) -> None:
+    """Check that the support of a continuous site does not depend on an enumerated one."""
+    (expected,) = (latent.shape for latent in model.facts.latents if latent.name == site["name"])
+    if np.shape(site["value"]) != expected:
+        raise ValueError(
+            f"site {site['name']!r}: its support depends on an enumerated site, so that its values differ between states and the "
+            "states cannot be summed out; give it a fixed support, such as a scaled or truncated value computed from one"
+        )
 
 
 @jax.tree_util.register_dataclass
@@ -125,8 +159,9 @@ class Target:
 
     def __call__(self, position: Array) -> Array:
         """The potential energy: minus the log density on the unconstrained space, a scalar."""
-        sites, log_jacobian = bound_trace(self.model, self.arrays, self.layout.unravel(position), self.fixed)
-        return jnp.asarray(-(log_density(sites) + log_jacobian), self.layout.dtype)
+        sites, log_jacobian = bound_trace(self.model, self.arrays, self.layout.unravel(position), self.fixed, enumerate=True)
+        density = enumerated_log_density(sites) if self.model.facts.enumerated else log_density(sites)
+        return jnp.asarray(-(density + log_jacobian), self.layout.dtype)
 
     def value_and_gradient(self, position: Array) -> tuple[Array, Array]:
         """The potential energy and its gradient `(d,)`."""
@@ -139,9 +174,26 @@ class Target:
         unconstrained = self.layout.unravel(position)
         if (not deterministic or not facts.deterministics) and all(site.transform is not None for site in facts.latents):
             return {s.name: s.transform(unconstrained[s.name]) for s in facts.latents if s.name in names}  # type: ignore[misc]
-        sites, _ = bound_trace(self.model, self.arrays, unconstrained, self.fixed)
-        kept = latent_sites(sites) | (deterministic_sites(sites) if deterministic else {})
+        if facts.enumerated and deterministic and facts.deterministics:
+            sites = self.discrete_trace(unconstrained)
+        else:
+            sites, _ = bound_trace(self.model, self.arrays, unconstrained, self.fixed)
+        kept = latent_sites(sites).keys() - (facts.enumerated.keys() - self.fixed.keys())
+        kept |= deterministic_sites(sites).keys() if deterministic else set()
         return {name: jnp.asarray(sites[name]["value"]) for name in sites if name in kept}
+
+    def discrete_trace(self, unconstrained: Mapping[str, Array]) -> Trace:
+        """The trace with the enumerated sites drawn from their joint posterior, given the others."""
+        sites, _ = bound_trace(self.model, self.arrays, unconstrained, self.fixed, enumerate=True)
+        values = {name: sites[name]["value"] for name in unconstrained}
+        return self.model.trace(self.arrays, GiveStates(_states(sites, values)), handlers.substitute(data=self.fixed | values))
+
+    def discrete(self, values: Mapping[str, Array]) -> dict[str, Array]:
+        """The enumerated sites as `discrete_trace` draws them, given constrained values of the others."""
+        given = handlers.substitute(data={**self.fixed, **values})
+        found = _states(self.model.enumerated_trace(self.arrays, given), values)
+        sites = self.model.trace(self.arrays, GiveStates(found), given)
+        return {name: sites[name]["value"] for name in found}
 
     def unconstrain(self, values: Mapping[str, Array]) -> Array:
         """The position of constrained values of the sites in the layout."""

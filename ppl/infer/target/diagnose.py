@@ -23,10 +23,10 @@ def explain(target: Target, position: Array) -> list[str]:
         position: an unconstrained position `(d,)`.
     """
     position = jax.numpy.asarray(position)
-    sites, _ = bound_trace(target.model, target.arrays, target.layout.unravel(position), target.fixed)
+    sites, _ = bound_trace(target.model, target.arrays, target.layout.unravel(position), target.fixed, enumerate=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what lies outside a support is said in the reasons
-        reasons = [_density_reason(name, site) for name, site in sample_sites(sites).items()]
+        reasons = [_density_reason(name, site) for name, site in sample_sites(sites).items() if "_slot" not in site["infer"]]
     found = [reason for reason in reasons if reason is not None]
     if not found:
         found = _gradient_reasons(target, position)
@@ -38,7 +38,7 @@ def _density_reason(name: str, site: Message) -> str | None:
     value = np.asarray(site["value"])
     kind = "observed" if site["is_observed"] else "latent"
     fn = type(_innermost(site["fn"])).__name__
-    log_prob = np.asarray(site_log_prob(site))
+    log_prob = _in_best_state(site, np.asarray(site_log_prob(site)))
     bad = ~np.isfinite(log_prob)
     if not bad.any():
         return None
@@ -62,6 +62,12 @@ def _density_reason(name: str, site: Message) -> str | None:
     if np.isneginf(found):
         text += "; the value lies outside the support" if not _inside(site, at) else "; the density is 0 there"
     return text
+
+
+def _in_best_state(site: Message, log_prob: np.ndarray) -> np.ndarray:
+    """The largest log density over the states of enumerated sites, whose axes get size 1."""
+    axes = tuple(slot.dim + log_prob.ndim for slot in site["infer"].get("_slots", ()) if -slot.dim <= log_prob.ndim)
+    return log_prob.max(axes, keepdims=True) if axes else log_prob
 
 
 def _innermost(fn: Any) -> Any:

@@ -21,7 +21,16 @@ from ppl.distributions import Delta, biject_to, constraints
 from ppl.distributions.distribution import ExpandedDistribution, Independent, MaskedDistribution
 from ppl.distributions.distribution.validation import holds, is_checkable, warn_out_of_support
 from ppl.distributions.transforms import IdentityTransform, Transform
-from ppl.trace import check_plates, check_value, deterministic_sites, latent_sites, observed_sites, subsampled_plates
+from ppl.handlers.enumeration import config_enumerate, is_enumerable, is_marked
+from ppl.trace import (
+    check_plates,
+    check_value,
+    deterministic_sites,
+    latent_sites,
+    max_plate_nesting,
+    observed_sites,
+    subsampled_plates,
+)
 from ppl.util import describe, find_stack_level, not_jax_tracer
 
 __all__ = [
@@ -148,6 +157,8 @@ class Facts:
         plate_sizes: the number of indices of each plate.
         dtype: of the unconstrained position.
         data: observed sites whose value is one of the array arguments.
+        enumerated: the shapes of the discrete latent sites that are summed out.
+        max_plate_nesting: the number of batch dimensions that plates use.
     """
 
     latents: tuple[LatentSite, ...]
@@ -157,6 +168,8 @@ class Facts:
     plate_sizes: dict[str, int]
     dtype: Any
     data: tuple["DataSite", ...]
+    enumerated: dict[str, Shape]
+    max_plate_nesting: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,11 +180,16 @@ class BoundModel:
     facts: Facts
     baked: bool = field(default=False)
 
-    def trace(self, arrays: tuple[Any, ...], *around: handlers.substitute) -> Trace:
+    def trace(self, arrays: tuple[Any, ...], *around: Any) -> Trace:
         """Run the model inside these handlers, the last one innermost, and record its sites."""
         with handlers.trace() as sites, handlers.seed(rng_seed=0):
             _run_inside(self.call, arrays, around)
         return sites
+
+    def enumerated_trace(self, arrays: tuple[Any, ...], *around: Any) -> Trace:
+        """The same, with the discrete latent sites that have no value enumerated."""
+        enumerate_sites = handlers.enum(first_available_dim=-1 - self.facts.max_plate_nesting)
+        return self.trace(arrays, enumerate_sites, config_enumerate(), *around)
 
     def check_data(self, arrays: tuple[Any, ...]) -> None:
         """Warn of concrete data outside the support of their site."""
@@ -258,9 +276,13 @@ def _facts(call: ModelCall, arrays: tuple[Any, ...], check: bool) -> Facts:
 def _read_facts(sites: Trace, check: bool, arrays: tuple[Any, ...]) -> Facts:
     latents = latent_sites(sites)
     if check:
-        _check_sites(sites, latents)
+        enumerated = _check_sites(sites, latents)
+        latents = {name: site for name, site in latents.items() if name not in enumerated}
     else:
+        enumerated = tuple(name for name, site in latents.items() if is_marked(site) and is_enumerable(site))
         latents = {name: site for name, site in latents.items() if _has_bijection(site)}
+    if enumerated:
+        check_plates(sites, strict=True)
     deterministics = deterministic_sites(sites)
     return Facts(
         latents=tuple(_latent(name, site) for name, site in latents.items()),
@@ -270,6 +292,8 @@ def _read_facts(sites: Trace, check: bool, arrays: tuple[Any, ...]) -> Facts:
         plate_sizes={name: np.shape(site["value"])[0] for name, site in sites.items() if site["type"] == "plate"},
         dtype=jnp.result_type(float),
         data=_data_sites(sites, arrays),
+        enumerated={name: np.shape(sites[name]["value"]) for name in enumerated},
+        max_plate_nesting=max_plate_nesting(sites),
     )
 
 
@@ -301,7 +325,12 @@ def plate_dims(site: Message) -> tuple[str | None, ...]:
     return tuple(dims)
 
 
-def _check_sites(sites: Trace, latents: Trace) -> None:
+class DiscreteSiteError(RuntimeError, ValueError):
+    """A discrete latent site that a gradient-based kernel can neither sample nor sum out."""
+
+
+def _check_sites(sites: Trace, latents: Trace) -> tuple[str, ...]:
+    """Refuse models that gradient methods cannot sample; the discrete sites that are to be summed out."""
     for site in sites.values():
         if site["type"] == "sample":
             check_value(site)
@@ -313,26 +342,58 @@ def _check_sites(sites: Trace, latents: Trace) -> None:
             "since they need the density of all data: drop subsample_size, or use SVI or HMCECS"
         )
     check_plates(sites)
+    discrete = {name: site for name, site in latents.items() if site["fn"].support.is_discrete and not _is_delta(site["fn"])}
+    for name, site in discrete.items():
+        _check_enumerable(name, site)
     for name, site in latents.items():
-        check_support(name, site)
+        if name not in discrete:
+            check_support(name, site)
+    unmarked = [name for name, site in discrete.items() if not is_marked(site)]
+    if unmarked:
+        warnings.warn(
+            f"the discrete latent sites {unmarked} are summed out as enumerated sites; say so in the model, with "
+            "infer={'enumerate': 'parallel'} or config_enumerate",
+            FutureWarning,
+            stacklevel=find_stack_level(),
+        )
+    return tuple(discrete)
+
+
+def _check_enumerable(name: str, site: Message) -> None:
+    """Refuse discrete latent sites that cannot be summed out."""
+    fn, hint = site["fn"], site["infer"].get("enumerate", "parallel")
+    if hint != "parallel":
+        raise DiscreteSiteError(
+            f"site {name!r}: infer={{'enumerate': {hint!r}}} is not possible in MCMC, which enumerates in parallel; write "
+            "'parallel', or sample the site with DiscreteHMCGibbs"
+        )
+    if not fn.has_enumerate_support:
+        raise DiscreteSiteError(
+            f"site {name!r} ~ {type(fn).__name__} is latent and discrete, and its support is not finite: a gradient-based "
+            "kernel cannot handle discrete latent sites other than by summing them out; observe it, truncate its support (a "
+            "Categorical over the states that matter), or sum it out by hand (MixtureSameFamily, GammaPoisson, ...)"
+        )
+
+
+def _is_delta(fn: Any) -> bool:
+    while hasattr(fn, "base_dist") and not isinstance(fn, Delta):
+        fn = fn.base_dist
+    return isinstance(fn, Delta)
 
 
 def check_support(name: str, site: Message) -> None:
     """Refuse latent sites that gradient methods cannot sample; warn where they sample badly."""
     fn = site["fn"]
-    base = fn
-    while hasattr(base, "base_dist") and not isinstance(base, Delta):
-        base = base.base_dist
-    if isinstance(base, Delta):
+    if _is_delta(fn):
         raise ValueError(
             f"site {name!r} is latent and has a delta distribution, which has no density to sample from; "
             "use ppl.deterministic for a value that follows from others"
         )
     support = fn.support
     if support.is_discrete:
-        raise ValueError(
+        raise DiscreteSiteError(
             f"site {name!r} ~ {type(fn).__name__} is latent and discrete: a gradient-based kernel cannot handle discrete latent "
-            "sites; observe it, or sum it out (a mixture: MixtureSameFamily or MixtureGeneral)"
+            "sites other than by summing them out; observe it, or give it a finite support"
         )
     kind = support
     while isinstance(kind, constraints._IndependentConstraint):

@@ -45,7 +45,11 @@ def propose_start(key: Key, attempt: Array, target: Target, strategy: Strategy) 
     """A position by the strategy `site -> constrained value`, another one for each attempt."""
     if isinstance(strategy, PositionStrategy):
         return strategy.position(key, attempt, target.layout.dimension, target.layout.dtype)
-    with handlers.trace() as sites, handlers.substitute(data=target.fixed), handlers.substitute(substitute_fn=strategy):
+
+    def choose(site: Message) -> Any:
+        return None if site["name"] in target.model.facts.enumerated else strategy(site)
+
+    with handlers.trace() as sites, handlers.substitute(data=target.fixed), handlers.substitute(substitute_fn=choose):
         with handlers.seed(rng_seed=random.typed(random.fold_in(key, attempt))):
             target.model.call(target.arrays)
     return target.unconstrain_trace(sites)

@@ -1,0 +1,351 @@
+"""A loop whose body enumerates discrete sites.
+
+The body runs once for each of the first `history` steps, whose past is what the loop starts with, and once for all others. There
+the states of earlier steps are enumerated too, each age of a site along a dimension of its own. So a carry that holds a state is
+the same in all steps, and what depends on nothing else, such as a matrix of transitions, is computed once, outside of the loop.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.extend.core import Literal
+
+from ppl._typing import Array, Message, PyTree, Trace
+from ppl.contrib.control_flow.body import run_body, with_sample_shape
+from ppl.handlers.enumeration import Loop, Slot, Variable, enum, enum_in_loop
+from ppl.ops.pytree import PytreeTrace
+from ppl.stack import Messenger, Step
+from ppl.util import describe
+
+__all__ = ["EnumeratedLoop", "run_enumerated"]
+
+Inside = list[Callable[[Step | None], Messenger]]
+
+
+class EnumeratedLoop(NamedTuple):
+    """What a loop that enumerates sites comes to.
+
+    Attributes:
+        carry: the last carry.
+        first: the sites of the first steps.
+        sites: the sites of all steps, stacked; what is the same in all steps has a leading axis of size 1.
+        ys: the stacked outputs.
+        loop: the loop; None if no site was enumerated.
+    """
+
+    carry: Any
+    first: list[Trace]
+    sites: PytreeTrace
+    ys: PyTree
+    loop: Loop | None
+
+
+class _State(NamedTuple):
+    """A leaf of the carry that is the value of an enumerated site, so many steps ago."""
+
+    site: str
+    age: int
+
+
+class _Body:
+    """The body of the loop, under the handlers that act inside.
+
+    Args:
+        f: the function of the loop.
+        inside: the handlers.
+        outer: what enumerates the sites outside.
+        steps: the number of steps.
+        history: how many earlier steps a site may depend on.
+    """
+
+    def __init__(self, f: Callable[..., Any], inside: Inside, outer: enum, steps: int, history: int) -> None:
+        self.f = f
+        self.inside = inside
+        self.outer_slots = tuple(outer.slots)
+        self.name, self.first_dim = outer.new_loop()
+        self.steps = steps
+        self.history = history
+        self.slots: tuple[Slot, ...] = ()
+        self.values: dict[str, Array] = {}  # of the run at hand
+        self.supports: dict[str, Array] = {}  # of the first steps, which belong to no other trace
+
+    def __call__(self, carry: Any, x: Any, index: Any, number: int | None) -> tuple[list[Any], Any, Any, Trace]:
+        """The leaves of the next carry, their structure, the output and the sites; `number`: of one of the first steps."""
+        handler = enum_in_loop(self.outer_slots, self.first_dim, self.history, number)
+        out, sites = run_body(self.f, (carry, x), [*self.inside, lambda step: handler], Step(index, self.steps, self.first_dim))
+        if not isinstance(out, tuple) or len(out) != 2:
+            raise TypeError(f"scan: the body must return a pair (carry, y), found {describe(out)}")
+        self.slots = tuple(handler.slots)
+        self.values = handler.values
+        if number is not None:
+            self.supports = handler.values
+        leaves, structure = jax.tree.flatten(out[0])
+        return leaves, structure, out[1], sites
+
+    def state_values(self) -> dict[_State, Array]:
+        """The support of each site along the dimension of each age."""
+        ages = range(1, self.history + 1)
+        return {_State(site, age): self.older(value, age) for site, value in self.supports.items() for age in ages}
+
+    @property
+    def rank(self) -> int:
+        """The number of dimensions of a log probability within a step."""
+        return max(*(-slot.dim for slot in self.outer_slots), *(self.history - slot.dim for slot in self.slots), 0, 0)
+
+    def padded(self, sites: Trace) -> Trace:
+        """The sites with batch shapes of that many dimensions, so that time has the same place in all of them."""
+        return {name: self._padded(with_sample_shape(site)) for name, site in sites.items()}
+
+    def _padded(self, site: Message) -> Message:
+        if site["type"] != "sample":
+            return site
+        batch_shape = site["fn"].batch_shape
+        return {**site, "fn": site["fn"].expand((1,) * (self.rank - len(batch_shape)) + batch_shape)}
+
+    def older(self, value: Any, steps: int = 1) -> Any:
+        """A value whose states are so many steps older: each age moves to the next dimension.
+
+        Raises:
+            ValueError: if the value depends on a state that is then too old.
+        """
+        for _ in range(steps):
+            for slot in self.slots:
+                value = self._one_older(value, slot)
+        return value
+
+    def _one_older(self, value: Any, slot: Slot) -> Any:
+        rank, last = np.ndim(value), slot.dim - self.history
+        present = [dim for dim in range(slot.dim, last - 1, -1) if -dim <= rank and np.shape(value)[dim] > 1]
+        if not present:
+            return value
+        if last in present:
+            raise ValueError(
+                f"scan: the carry depends on the state of {slot.variable.site!r} {self.history + 1} steps ago, but "
+                f"history={self.history}; raise history, or carry less: by a sum or a count over all states each step would depend "
+                "on all before it"
+            )
+        shape = (1,) * max(-last - rank, 0) + np.shape(value)
+        axes = list(range(len(shape)))
+        block = [len(shape) + dim for dim in range(slot.dim, last - 1, -1)]
+        for age, axis in enumerate(block):
+            axes[axis] = block[age - 1]
+        return jnp.transpose(jnp.reshape(value, shape), axes)
+
+
+def run_enumerated(
+    f: Callable[..., Any], init: Any, xs: PyTree, steps: int, reverse: bool, inside: Inside, history: int, outer: enum
+) -> EnumeratedLoop | None:
+    """Run a loop whose body enumerates sites, or depends on enumerated sites outside; None if there is no such site."""
+    body = _Body(f, inside, outer, steps, history)
+    carry = init
+    first: list[Trace] = []
+    first_ys: list[PyTree] = []
+    states: list[_State | None] = []
+    structure = jax.tree.structure(init)
+    for number in range(min(history, steps)):
+        index = steps - 1 - number if reverse else number
+        x = jax.tree.map(lambda a, i=index: jnp.asarray(a)[i], xs)
+        leaves, found, y, own_sites = body(carry, x, index, number)
+        _check_structure(structure, found)
+        if not body.slots and not body.outer_slots:
+            return None
+        if not body.slots:
+            body.history = 0
+            break
+        states = _states_among(leaves, jax.tree.leaves(carry), states, body)
+        carry = jax.tree.unflatten(structure, [body.older(leaf) for leaf in leaves])
+        first.append(own_sites)
+        first_ys.append(y)
+    last_of_first = carry
+    carry, sites, ys = _remaining(body, init, carry, states, xs, steps, reverse)
+    if not body.slots and not body.outer_slots:
+        return None
+    sizes = tuple((slot.variable.site, slot.size) for slot in body.slots)
+    loop = Loop(body.name, steps, body.history, reverse, sizes, body.rank)
+    if steps <= body.history:
+        carry = last_of_first
+    outer.leave_loop(_slots_behind(body, loop))
+    return EnumeratedLoop(carry, first, sites, _with_first(ys, first_ys, steps, reverse), loop)
+
+
+def _check_structure(expected: Any, found: Any) -> None:
+    if expected != found:
+        raise TypeError(f"scan: the carry must keep its structure, found {found} after {expected}")
+
+
+def _states_among(
+    leaves: Sequence[Any], before: Sequence[Any], states: Sequence[_State | None], body: _Body
+) -> list[_State | None]:
+    """Which leaves of a new carry are values of enumerated sites, known by identity."""
+    own = {id(value): _State(site, 1) for site, value in body.values.items()}
+    known = {id(leaf): state for leaf, state in zip(before, states) if state is not None}
+    found = []
+    for leaf in leaves:
+        state = own.get(id(leaf))
+        older = known.get(id(leaf))
+        if state is None and older is not None and older.age < body.history:
+            state = _State(older.site, older.age + 1)
+        found.append(state)
+    return found
+
+
+def _slots_behind(body: _Body, loop: Loop) -> list[Slot]:
+    """Where the last states lie in the last carry."""
+    found = []
+    for slot in body.slots:
+        for age in range(1, loop.history + 1):
+            step = loop.length - age
+            name = Variable(slot.variable.site, age=age, is_last=True)
+            if loop.length <= loop.history:
+                if step < 0:
+                    continue
+                name = Variable(slot.variable.site, step=step)
+            found.append(Slot(name, slot.dim - age, slot.size))
+    return found
+
+
+def _with_first(ys: PyTree, first: list[PyTree], steps: int, reverse: bool) -> PyTree:
+    """The outputs of all steps, with those of the first steps in their places."""
+    if not first:
+        return ys
+
+    def join(stacked: Array, *parts: Any) -> Array:
+        shape = np.broadcast_shapes(stacked.shape[1:], *(np.shape(part) for part in parts))
+        rows = [jnp.broadcast_to(part, shape)[None].astype(stacked.dtype) for part in parts]
+        rank = len(shape)
+        rest = stacked.reshape((steps,) + (1,) * (rank + 1 - stacked.ndim) + stacked.shape[1:])
+        rest = jnp.broadcast_to(rest, (steps, *shape))
+        if reverse:
+            return jnp.concatenate([rest[: steps - len(rows)], *rows[::-1]])
+        return jnp.concatenate([*rows, rest[len(rows) :]])
+
+    return jax.tree.map(join, ys, *first)
+
+
+# The steps that have all of their past
+
+
+class _Traced(NamedTuple):
+    """A step of the loop as a program: the leaves of the carry that move, the index and the entry, to the same leaves and the rest.
+
+    Attributes:
+        program: the program.
+        results: shapes of what it returns.
+        start: shapes of the leaves that go in.
+        states: which leaves of the new carry are values of enumerated sites.
+        structure: of the sites and the output, which it returns as leaves.
+    """
+
+    program: Any
+    results: Any
+    start: list[jax.ShapeDtypeStruct]
+    states: list[_State | None]
+    structure: Any
+
+
+def _trace_step(
+    body: _Body, structure: Any, states: Sequence[_State | None], start: list[jax.ShapeDtypeStruct], xs: PyTree
+) -> _Traced:
+    """A step that has all of its past, with the leaves of the carry that are states as they then are."""
+    values = body.state_values()
+    moving = [i for i, state in enumerate(states) if state is None]
+    found: list[tuple[list[_State | None], Any]] = []
+
+    def step(moved: list[Array], index: Array, x: Any) -> tuple[list[Array], list[Array]]:
+        full = _filled(states, moved, values)
+        new, new_structure, y, sites = body(jax.tree.unflatten(structure, full), x, index, None)
+        _check_structure(structure, new_structure)
+        rest, rest_structure = jax.tree.flatten((PytreeTrace(body.padded(sites)), y))
+        found.append((_states_among(new, full, states, body), rest_structure))
+        return [jnp.asarray(body.older(new[i])) for i in moving], rest
+
+    x = jax.tree.map(lambda a: jax.ShapeDtypeStruct(np.shape(a)[1:], jnp.result_type(a)), xs)
+    program, results = jax.make_jaxpr(step, return_shape=True)(start, jax.ShapeDtypeStruct((), jnp.result_type(int)), x)
+    return _Traced(program, results, start, *found[0])
+
+
+def _remaining(
+    body: _Body, init: Any, carry: Any, states: list[_State | None], xs: PyTree, steps: int, reverse: bool
+) -> tuple[Any, PytreeTrace, PyTree]:
+    """Run all steps as those that have all of their past; what comes of the first ones is replaced.
+
+    Leaves of the carry that are states stay as they are; the others start from `init` with the shape that they have later.
+    """
+    leaves, structure = jax.tree.flatten(init)
+    states = states or [None] * len(leaves)
+    later = [jax.ShapeDtypeStruct(np.shape(leaf), jnp.result_type(leaf)) for leaf in jax.tree.leaves(carry)]
+    for _ in range(body.history + 2):
+        later = [_common(leaf, shape) for leaf, shape in zip(leaves, later)]
+        moving = [i for i, state in enumerate(states) if state is None]
+        traced = _trace_step(body, structure, states, [later[i] for i in moving], xs)
+        grown = [_common(a, b) for a, b in zip(traced.start, traced.results[0])]
+        if traced.states == states and [(a.shape, a.dtype) for a in grown] == [(a.shape, a.dtype) for a in traced.start]:
+            break
+        states = traced.states
+        for i, shape in zip(moving, grown):
+            later[i] = shape
+    else:
+        raise ValueError("scan: the shape of the carry grows from step to step; let it depend on the states of the last steps only")
+    start = [jnp.broadcast_to(jnp.asarray(leaves[i], a.dtype), a.shape) for i, a in zip(moving, traced.start)]
+    moved, (sites, ys) = _hoisted_scan(traced, start, steps, xs, reverse)
+    ys = jax.tree.map(lambda a: jnp.broadcast_to(a, (steps, *a.shape[1:])), ys)
+    return jax.tree.unflatten(structure, _filled(states, moved, body.state_values())), sites, ys
+
+
+def _common(a: Any, b: Any) -> jax.ShapeDtypeStruct:
+    """The shape and type of both together."""
+    return jax.ShapeDtypeStruct(np.broadcast_shapes(np.shape(a), b.shape), jnp.result_type(a, b))
+
+
+def _filled(states: Sequence[_State | None], moved: Sequence[Any], values: dict[_State, Array]) -> list[Any]:
+    rest = iter(moved)
+    return [next(rest) if state is None else values[state] for state in states]
+
+
+def _hoisted_scan(traced: _Traced, start: list[Array], steps: int, xs: PyTree, reverse: bool) -> tuple[list[Array], PyTree]:
+    """The loop of a traced step, with everything that is the same in all steps computed once, before it.
+
+    Outputs that are the same get a leading axis of size 1, the others one of size `steps`.
+    """
+    jaxpr = traced.program.jaxpr
+    known: dict[Any, Any] = dict(zip(jaxpr.constvars, traced.program.consts))
+
+    def evaluate(equations: Sequence[Any], values: dict[Any, Any]) -> None:
+        for equation in equations:
+            inputs = [v.val if isinstance(v, Literal) else values[v] for v in equation.invars]
+            parameters = equation.primitive.get_bind_params(equation.params)
+            functions, parameters = parameters if isinstance(parameters, tuple) else ((), parameters)  # JAX before 0.10: a pair
+            outputs = equation.primitive.bind(*functions, *inputs, **parameters)
+            values.update(zip(equation.outvars, outputs if equation.primitive.multiple_results else [outputs]))
+
+    varying = set(jaxpr.invars)
+    inner = []
+    for equation in jaxpr.eqns:
+        if varying.intersection(v for v in equation.invars if not isinstance(v, Literal)):
+            varying.update(equation.outvars)
+            inner.append(equation)
+    evaluate([equation for equation in jaxpr.eqns if not varying.intersection(equation.outvars)], known)
+    outputs = jaxpr.outvars[len(start) :]
+    is_varying = [not isinstance(v, Literal) and v in varying for v in outputs]
+
+    def body(moved: list[Array], entry: Any) -> tuple[list[Array], list[Array]]:
+        values = known | dict(zip(jaxpr.invars, [*moved, *jax.tree.leaves(entry)]))
+        evaluate(inner, values)
+
+        def read(v: Any) -> Any:
+            return v.val if isinstance(v, Literal) else values[v]
+
+        new = [jnp.broadcast_to(read(v), a.shape) for v, a in zip(jaxpr.outvars, start)]
+        return new, [read(v) for v, varies in zip(outputs, is_varying) if varies]
+
+    moved, stacked = lax.scan(body, start, (jnp.arange(steps), xs), length=steps, reverse=reverse)
+    rest = iter(stacked)
+    leaves = [
+        next(rest) if varies else jnp.asarray(v.val if isinstance(v, Literal) else known[v])[None]
+        for v, varies in zip(outputs, is_varying)
+    ]
+    return moved, jax.tree.unflatten(traced.structure, leaves)

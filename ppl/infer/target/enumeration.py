@@ -1,0 +1,325 @@
+"""The density of a model whose discrete sites are enumerated: from a trace to factors, and from these to a number or to states."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax, random
+
+from ppl._typing import Array, Key, Message, Trace
+from ppl.distributions.util import promote_shapes
+from ppl.handlers.enumeration import Loop, unmasked
+from ppl.handlers.enumeration import Variable as Name
+from ppl.infer.target.contraction import Choose, Factor, Plate, Reduce, State, Step, Variable, aligned, eliminate, log_sum_exp, maximum
+from ppl.infer.target.dynamics import Chain, ChainStep, eliminate_chain, is_sequential, unrolled
+from ppl.stack import describe_plates
+from ppl.trace import check_log_prob, check_value, plates_of, sample_sites
+
+__all__ = [
+    "FactorGraph",
+    "discrete_values",
+    "enumerated_log_density",
+    "factor_graph",
+    "posterior_states",
+    "state_probabilities",
+]
+
+
+@dataclass(frozen=True)
+class FactorGraph:
+    """The factors of a trace.
+
+    Attributes:
+        factors: of the sites.
+        variables: the discrete variables.
+        plates: the plates, and the time dimension of each loop.
+        loops: the loops, by the name of their time dimension.
+    """
+
+    factors: list[Factor]
+    variables: dict[Name, Variable]
+    plates: dict[str, Plate]
+    loops: dict[str, Loop]
+
+
+# From a trace to factors
+
+
+def factor_graph(trace: Trace) -> FactorGraph:
+    """The factors of the sample sites of a trace under `enum`.
+
+    Raises:
+        ValueError: if a batch dimension belongs neither to a plate nor to an enumerated site; if a site uses an enumerated value
+            outside its plates or after its steps.
+    """
+    sites = sample_sites(trace)
+    plates: dict[str, Plate] = {}
+    loops: dict[str, Loop] = {}
+    variables: dict[Name, Variable] = {}
+    for site in sites.values():
+        loop = site["infer"].get("_loop")
+        if loop is not None and loop.name not in loops:
+            loops[loop.name] = loop
+            plates[loop.name] = Plate(loop.length - loop.num_first)
+        for frame in plates_of(site):
+            total = trace[frame.name]["args"][0] if frame.name in trace else frame.size
+            plates[frame.name] = Plate(frame.size, None if total == frame.size else total / frame.size)
+        variables.update(_variables_of(site, loop))
+    factors = [_factor(site, variables, plates) for site in sites.values() if not _is_over(site)]
+    return FactorGraph(factors, variables, plates, loops)
+
+
+def _is_over(site: Message) -> bool:
+    """Whether the first steps of a loop, which are sites of their own, are all of it."""
+    loop = site["infer"].get("_loop")
+    return loop is not None and loop.num_first == loop.length
+
+
+def _variables_of(site: Message, loop: Loop | None) -> Iterator[tuple[Name, Variable]]:
+    """The variables of an enumerated site: its own, and of a loop those of earlier steps and behind it."""
+    slot = site["infer"].get("_slot")
+    if slot is None:
+        return
+    plates = frozenset(frame.name for frame in site["cond_indep_stack"])
+    yield slot.variable, Variable(slot.size, plates if loop is None else plates | {loop.name})
+    for age in range(1, 0 if loop is None else loop.history + 1):
+        yield slot.variable._replace(age=age), Variable(slot.size, plates | {loop.name})  # type: ignore[union-attr]
+        yield slot.variable._replace(age=age, is_last=True), Variable(slot.size, plates)
+
+
+def _factor(site: Message, variables: Mapping[Name, Variable], plates: Mapping[str, Plate]) -> Factor:
+    """The log probability of a site with named axes."""
+    infer, frames, loop = site["infer"], site["cond_indep_stack"], site["infer"].get("_loop")
+    log_prob = _log_prob(site, plates)
+    plate_at = {frame.dim: frame.name for frame in frames}
+    slot_at = {slot.dim: slot for slot in infer.get("_slots", ())}
+    time = None if loop is None else -1 - loop.rank
+    own_variables, own_plates = [], []
+    for axis, size in enumerate(log_prob.shape):
+        dim = axis - log_prob.ndim
+        if dim == time:
+            continue
+        if dim in plate_at:
+            own_plates.append((axis, plate_at[dim]))
+        elif size > 1 and dim in slot_at:
+            own_variables.append((axis, slot_at[dim].variable))
+        elif size > 1:
+            raise ValueError(_unnamed(site, dim, log_prob.shape))
+    for _, name in own_variables:
+        _check_inside(site, name, variables[name].plates - ({loop.name} if loop else set()))
+    if loop is not None:
+        own_plates.insert(0, (log_prob.ndim - 1 - loop.rank, loop.name))
+    order = [axis for axis, _ in (*own_variables, *own_plates)]
+    array = lax.squeeze(log_prob, [axis for axis in range(log_prob.ndim) if axis not in order])
+    ranks = [sorted(order).index(axis) for axis in order]
+    array = array if ranks == sorted(ranks) else jnp.transpose(array, ranks)
+    names = tuple(name for _, name in own_variables), tuple(name for _, name in own_plates)
+    factor = Factor(array, *names)
+    return factor if loop is None else _without_first(factor, loop)
+
+
+def _without_first(factor: Factor, loop: Loop) -> Factor:
+    """A factor of a loop without the first steps, whose sites are others."""
+    axis = len(factor.variables)
+    if factor.array.shape[axis] == 1 or not loop.num_first:
+        return factor
+    start, end = (0, loop.length - loop.num_first) if loop.reverse else (loop.num_first, loop.length)
+    return factor._replace(array=lax.slice_in_dim(factor.array, start, end, axis=axis))
+
+
+def _log_prob(site: Message, plates: Mapping[str, Plate]) -> Array:
+    """The log probability of a site, masked and scaled, but for the scale of its plates. An enumerated site has no mask."""
+    infer, fn, scale = site["infer"], site["fn"], site["scale"]
+    if "_slot" in infer:
+        fn = unmasked(fn)
+    in_loop = "_loop" in infer
+    if not in_loop:
+        check_value(site)
+    try:
+        log_prob = fn.log_prob(site["value"], site["intermediates"]) if site["intermediates"] else fn.log_prob(site["value"])
+    except Exception as error:
+        error.add_note(f"ppl: in the log density of site {site['name']!r}")
+        raise
+    if not in_loop:
+        check_log_prob(site, np.shape(log_prob))
+    if scale is None:
+        return log_prob
+    for frame in site["cond_indep_stack"]:
+        if plates[frame.name].scale is not None:
+            scale = scale / plates[frame.name].scale
+    if isinstance(scale, int | float):
+        return log_prob if abs(scale - 1) < 1e-12 else scale * log_prob
+    scale, log_prob = promote_shapes(scale.astype(log_prob.dtype), log_prob)
+    return scale * log_prob
+
+
+def _unnamed(site: Message, dim: int, shape: tuple[int, ...]) -> str:
+    """What is wrong with a dimension that belongs to nothing."""
+    frames, name = site["cond_indep_stack"], site["name"]
+    where = f" in {describe_plates(frames)}" if frames else ""
+    if dim <= site["infer"].get("_first_dim", -np.inf):
+        passed = [slot.variable.site for slot in site["infer"]["_passed"] if slot.dim == dim]
+        value = f"the enumerated value of {passed[-1]!r}" if passed else f"an enumerated value of {shape[dim]} states"
+        return (
+            f"site {name!r}{where}: it depends on {value}, which belongs to a step of `markov` further back than "
+            "`history` allows, or was left; raise `history`, or use values of recent steps only"
+        )
+    return (
+        f"Missing a plate statement for batch dimension {dim} at site {name!r}{where}: its batch shape is "
+        f"{site['fn'].batch_shape}, its log probability has shape {shape}, and each dimension must belong to a plate or to an "
+        "enumerated site; add a plate, use .to_event, or index by enumerated values with ppl.ops.indexing.Vindex; "
+        "`ppl.util.format_shapes` shows the shapes of all sites"
+    )
+
+
+def _check_inside(site: Message, name: Name, plates: frozenset[str]) -> None:
+    """A site may only depend on enumerated sites whose plates it lies in."""
+    missing = plates - {frame.name for frame in site["cond_indep_stack"]}
+    if missing:
+        own = f" in {describe_plates(site['cond_indep_stack'])}" if site["cond_indep_stack"] else ""
+        raise ValueError(
+            f"site {site['name']!r}{own} uses the enumerated site {name.site!r} inside plate {sorted(missing)[0]!r}, but lies "
+            "outside of it, where there is one value for each element of the plate; move it into the plate"
+        )
+
+
+# From factors to numbers
+
+
+def _solve(graph: FactorGraph, reduce: Reduce) -> tuple[Array, list[Step | ChainStep]]:
+    """The logarithm of the sum, or the maximum, over all states; and the steps."""
+    factors, variables = list(graph.factors), dict(graph.variables)
+    steps: list[Step | ChainStep] = []
+    for loop in reversed(graph.loops.values()):
+        own = [f for f in factors if loop.name in f.plates]
+        others = [f for f in factors if loop.name not in f.plates]
+        behind = frozenset(v for f in others for v in f.variables if v.is_last)
+        chain = _chain(loop, own, behind)
+        if chain is None:
+            continue
+        if not is_sequential(chain, own, variables):
+            factors, new = unrolled(chain, loop.num_first, factors, variables)
+            variables |= new
+            continue
+        results, new_steps = eliminate_chain(chain, own, variables, graph.plates, reduce, behind)
+        factors = others + results
+        steps += new_steps
+    left, last_steps = eliminate(factors, variables, graph.plates, reduce)
+    total: Any = sum(f.array for f in left)
+    return total, [*steps, *last_steps]
+
+
+def _chain(loop: Loop, factors: list[Factor], behind: frozenset[Name]) -> Chain | None:
+    """The states that are handed from step to step; None if there are none, so that time is a plate like others."""
+    used = {v for f in factors for v in f.variables} | behind
+    carried = [site for site, _ in loop.sizes if any(v.site == site and v.age and v.step is None for v in used)]
+    if not carried:
+        return None
+    ages = range(loop.history + 1)
+    return Chain(
+        name=loop.name,
+        length=loop.length - loop.num_first,
+        history=loop.history,
+        reverse=loop.reverse,
+        states={site: tuple(Name(site, age=age) for age in ages) for site in carried},
+        first={site: tuple(Name(site, step=loop.num_first - age) for age in ages[1:]) for site in carried},
+        last={site: tuple(Name(site, age=age, is_last=True) for age in ages[1:]) for site in carried},
+    )
+
+
+def enumerated_log_density(trace: Trace) -> Array:
+    """The log density of a trace under `enum`, its enumerated sites summed out: a scalar."""
+    total, _ = _solve(factor_graph(trace), log_sum_exp)
+    return jnp.asarray(total)
+
+
+def posterior_states(trace: Trace, key: Key | None) -> dict[Name, State]:
+    """States of the enumerated sites, given everything else: a draw from their joint posterior, or without a key its maximum."""
+    graph = factor_graph(trace)
+    _, steps = _solve(graph, maximum if key is None else log_sum_exp)
+    states: dict[Name, State] = {}
+    for i, step in enumerate(reversed(steps)):
+        key_of_step = None if key is None else random.fold_in(key, i)
+        states |= step.choose(states, _chooser(key_of_step), graph.plates)
+    for name in graph.variables:
+        if name not in states:
+            states[name] = State(jnp.zeros((), int), ())
+    return states
+
+
+def discrete_values(trace: Trace, key: Key | None) -> dict[str, Array]:
+    """Values of the enumerated sites, given everything else: a draw from their joint posterior, or without a key its maximum.
+
+    Values have a leading time axis for sites of a loop, an axis for each dimension up to that of the outermost plate, and those of
+    the event. They are to be given to the sites by `GiveStates`, which knows their shapes.
+    """
+    states = posterior_states(trace, key)
+    return {
+        name: _values_of(site, states)
+        for name, site in sample_sites(trace).items()
+        if "_slot" in site["infer"] and site["infer"]["_slot"].variable.step is None
+    }
+
+
+def state_probabilities(trace: Trace) -> dict[str, Array]:
+    """The posterior probability of each state of the enumerated sites: in loops time, then the batch shape, then the states."""
+    graph = factor_graph(trace)
+
+    names = [name for name in graph.variables if not name.age]
+    plates = [tuple(sorted(graph.variables[name].plates)) for name in names]
+
+    def total(weights: list[Array]) -> Array:
+        extra = [Factor(w, (name,), own) for w, name, own in zip(weights, names, plates)]
+        return _solve(replace(graph, factors=[*graph.factors, *extra]), log_sum_exp)[0]
+
+    sizes = [(graph.variables[name].size, *(graph.plates[p].size for p in own)) for name, own in zip(names, plates)]
+    probabilities = jax.grad(total)([jnp.zeros(size) for size in sizes])
+    states = {name: State(each, own) for name, each, own in zip(names, probabilities, plates)}
+    found = {}
+    for name, site in sample_sites(trace).items():
+        slot = site["infer"].get("_slot")
+        if slot is not None and slot.variable.step is None:
+            each = _in_shape(site, states, slot.size)
+            found[name] = each / jnp.sum(each, -1, keepdims=True)
+    return found
+
+
+def _values_of(site: Message, states: Mapping[Name, State]) -> Array:
+    slot, event_shape = site["infer"]["_slot"], site["fn"].event_shape
+    support = site["value"] if site["infer"].get("_loop") is None else site["value"][0]
+    return jnp.reshape(support, (slot.size, *event_shape))[_in_shape(site, states)]
+
+
+def _in_shape(site: Message, states: Mapping[Name, State], size: int | None = None) -> Array:
+    """What was found for the variables of a site, in its batch shape with a leading time axis in loops; with `size` states last."""
+    slot, loop = site["infer"]["_slot"], site["infer"].get("_loop")
+    names = {frame.dim: frame.name for frame in site["cond_indep_stack"]}
+    sizes = {frame.name: frame.size for frame in site["cond_indep_stack"]}
+    dims = [names.get(dim, f"dim {dim}") for dim in range(min(names, default=0), 0)]
+
+    def part(name: Name, leading: tuple[tuple[str, int], ...]) -> Array:
+        axes = [axis for axis, _ in leading] + dims
+        own: tuple[Any, ...] = () if size is None else ("states",)
+        array = aligned(Factor(states[name].number, own, states[name].plates), own, axes)
+        shape = (*(length for _, length in leading), *(sizes.get(dim, 1) for dim in dims))
+        return jnp.broadcast_to(array, shape) if size is None else jnp.moveaxis(jnp.broadcast_to(array, (size, *shape)), 0, -1)
+
+    if loop is None:
+        return part(slot.variable, ())
+    rest = loop.length - loop.num_first
+    parts = [part(slot.variable._replace(step=i), ())[None] for i in range(loop.num_first)]
+    if slot.variable._replace(step=loop.num_first) in states:  # the loop was unrolled
+        parts += [part(slot.variable._replace(step=loop.num_first + i), ())[None] for i in range(rest)]
+    elif rest:
+        parts.append(part(slot.variable, ((loop.name, rest),)))
+    return jnp.concatenate(parts[::-1] if loop.reverse else parts)
+
+
+def _chooser(key: Key | None) -> Callable[[Any], Choose]:
+    """The choice of a state by its log weight, for each step of time: the largest, or a draw."""
+    if key is None:
+        return lambda t: lambda weights: jnp.argmax(weights, 0)
+    return lambda t: lambda weights: random.categorical(random.fold_in(key, t), weights, axis=0)
