@@ -1,12 +1,14 @@
 """The models. Data come in as arrays; a prior that is not written in the collection is flat."""
 
 import jax.numpy as jnp
-from jax import Array, lax
-from jax.nn import logsumexp
+from jax import Array
 
 import ppl
 import ppl.distributions as dist
+from ppl.contrib.control_flow import scan
 from ppl.distributions import constraints
+
+SUMMED_OUT = {"enumerate": "parallel"}
 
 
 def eight_schools_noncentered(y: Array, sigma: Array) -> None:
@@ -63,7 +65,7 @@ def centred_regression(x: Array, means: Array, y: Array) -> None:
 
 
 def hmm_drive(alpha: Array, u: Array, v: Array) -> None:
-    """A hidden Markov chain that emits two exponential series; the states are summed out by hand."""
+    """A hidden Markov chain that emits two exponential series; every start alike."""
     states = alpha.shape[0]
     with ppl.plate("state", states):
         theta = ppl.sample("theta", dist.Dirichlet(alpha))
@@ -72,15 +74,16 @@ def hmm_drive(alpha: Array, u: Array, v: Array) -> None:
         rate = ppl.sample(name, dist.ImproperUniform(constraints.positive_ordered_vector, (), (states,)))
         ppl.factor(f"{name}_prior", dist.Normal(jnp.array([0.0, 3.0]), 1.0).to_event(1).log_prob(rate))
         rates.append(rate)
-    emission = dist.Exponential(rates[0]).log_prob(u[:, None]) + dist.Exponential(rates[1]).log_prob(v[:, None])
-    ppl.factor("series", _forward(jnp.log(theta), emission))
 
+    def emit(z: Array, observed: tuple[Array, Array], suffix: str = "") -> None:
+        for name, rate, value in zip("uv", rates, observed):
+            ppl.sample(name + suffix, dist.Exponential(rate[z]), obs=value)
 
-def _forward(log_transition: Array, emission: Array) -> Array:
-    """The log density of a series, states summed out: emissions ``(n, k)``, transitions ``(k, k)``, every start alike."""
+    def step(z: Array, observed: tuple[Array, Array]) -> tuple[Array, None]:
+        z = ppl.sample("z", dist.Categorical(theta[z]), infer=SUMMED_OUT)
+        emit(z, observed)
+        return z, None
 
-    def step(log_state: Array, observed: Array) -> tuple[Array, None]:
-        return logsumexp(log_state[:, None] + log_transition, axis=0) + observed, None
-
-    log_state, _ = lax.scan(step, emission[0], emission[1:])
-    return logsumexp(log_state)
+    first = ppl.sample("z_first", dist.Categorical(jnp.full(states, 1 / states)), infer=SUMMED_OUT)
+    emit(first, (u[0], v[0]), "_first")
+    scan(step, first, (u[1:], v[1:]))

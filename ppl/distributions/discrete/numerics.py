@@ -138,13 +138,14 @@ def _tiny(x: Array) -> float:
 
 def _scaled_log_ratio_rule(y: Array, d: Array, x: Array) -> tuple[Any, ...]:
     safe = lax.max(x, x.dtype.type(_tiny(d)))
-    return lambda: _log_ratio(y, d, x) - d / safe, lambda: y / safe, None
+    return lambda: _log_ratio(y, d, x) - d / safe, lambda: select(x > 0, y / safe, 0.0), None
 
 
 scaled_log_ratio = _with_derivative(_scaled_log_ratio, _scaled_log_ratio_rule)
 scaled_log_ratio.__doc__ = """`y log(x / y)` of `y >= 0`, given `d = x - y` and `x >= 0`, both as exactly as the caller knows them.
 
-Zero where `y = 0`. It is differentiated as a function of `y` and `d`; `x = y + d` is there for its digits.
+Zero where `y = 0`. It is differentiated as a function of `y` and `d`; `x = y + d` is there for its digits. Where `x = 0 < y` it is -inf
+with a finite derivative, so that a component of a mixture that is ruled out leaves the gradient finite.
 """
 
 

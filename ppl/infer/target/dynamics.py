@@ -12,8 +12,10 @@ from the last step to the first, cost and memory grow linearly in time. States a
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -33,6 +35,8 @@ from ppl.infer.target.contraction import (
     multiply,
     sum_out,
 )
+
+MAX_PARALLEL_STATES = 64
 
 __all__ = ["Chain", "ChainStep", "eliminate_chain", "is_sequential", "unrolled"]
 
@@ -233,6 +237,93 @@ def _absorbed(factors: Sequence[Factor]) -> list[Factor]:
     return kept
 
 
+class _Recursion:
+    """The backward recursion of coupled states.
+
+    Args:
+        chain: the loop.
+        coupled: the variables of its body that are coupled, and their factors.
+        variables: all variables.
+        plates: the plates.
+        reduce: a sum, in log space, or a maximum.
+        behind: last states that factors behind the loop have.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        coupled: _Coupled,
+        variables: Mapping[Name, Variable],
+        plates: Mapping[str, Plate],
+        reduce: Reduce,
+        behind: frozenset[Name],
+    ) -> None:
+        self.chain, self.sites, self.plates, self.reduce = chain, coupled.sites, plates, reduce
+        self.names = tuple(sorted(variables[chain.states[coupled.sites[0]][0]].plates - {chain.name}))
+        self.sizes = {v: variable.size for v, variable in variables.items()}
+        factors = [_time_first(f, chain.name) for f in coupled.factors]
+        varying = [Factor(f.array, (chain.name, *f.variables), f.plates) for f in factors if f.array.shape[0] == chain.length]
+        self.constant = _absorbed([f._replace(array=f.array[0]) for f in factors if f.array.shape[0] != chain.length])
+        self.varying = [_time_first(f, chain.name) for f in _absorbed(varying)]
+        self.current = tuple(chain.states[site][0] for site in coupled.sites)
+        self.younger = {older: name for site in coupled.sites for name, older in pairwise(chain.states[site])}
+        last = _last_states(chain, coupled.sites, self.sizes, behind, jnp.result_type(*(f.array for f in factors)))
+        others = dict.fromkeys(v for f in (*factors, last) for v in f.variables if v not in self.younger and v not in self.current)
+        self.axes = (*self.younger, *others)
+        self.last = self.full(last, self.axes)
+
+    def full(self, factor: Factor, variables: tuple[Name, ...]) -> Array:
+        """The array of a factor with an axis of full size for each of these variables and for each plate."""
+        shape = tuple(self.sizes[v] for v in variables) + tuple(self.plates[p].size for p in self.names)
+        return jnp.broadcast_to(aligned(factor, variables, self.names), shape)
+
+    def as_factor(self, message: Array) -> Factor:
+        """The message of a step, over the states at hand and before."""
+        return Factor(message, tuple(self.younger.get(v, v) for v in self.axes), self.names)
+
+    def at(self, arrays: tuple[Array, ...]) -> list[Factor]:
+        """The factors of a step."""
+        return [*self.constant, *(f._replace(array=a) for f, a in zip(self.varying, arrays))]
+
+    def sequential(self) -> tuple[Array, Array]:
+        """The message before the first step, and those of all steps with time as the first axis."""
+
+        def step(message: Array, arrays: tuple[Array, ...]) -> tuple[Array, Array]:
+            rest, _ = sum_out([*self.at(arrays), self.as_factor(message)], self.current, self.sizes, self.reduce)
+            return self.full(multiply(rest), self.axes), message
+
+        arrays = tuple(f.array for f in self.varying)
+        return lax.scan(step, self.last, arrays, length=self.chain.length, reverse=not self.chain.reverse)
+
+    def parallel(self) -> tuple[Array, Array]:
+        """The same by products of matrices, in logarithmic depth; for coupled states that look back one step."""
+        older, others = tuple(self.younger), self.axes[len(self.younger) :]
+        names = (*older, *self.current, *others)
+        rows, columns = (prod(self.sizes[v] for v in group) for group in (older, self.current))
+
+        def matrices(arrays: tuple[Array, ...]) -> Array:
+            return self.full(multiply(self.at(arrays)), names)
+
+        stacked = jax.vmap(matrices)(tuple(f.array for f in self.varying)) if self.varying else matrices(())[None]
+        rest = stacked.shape[1 + 2 * len(older) :]
+        stacked = jnp.broadcast_to(stacked, (self.chain.length, *stacked.shape[1:])).reshape((-1, rows, columns, *rest))
+        stacked = jnp.flip(stacked, 0) if self.chain.reverse else stacked
+
+        def product(later: Array, earlier: Array) -> Array:
+            return self.reduce(earlier[:, :, :, None] + later[:, None], (2,))
+
+        from_here = lax.associative_scan(product, stacked, reverse=True)
+        last = self.last.reshape((columns, *rest))
+        before = self.reduce(from_here + last, (2,)).reshape((-1, *self.last.shape))
+        messages = jnp.concatenate([before[1:], self.last[None]])
+        return before[0], jnp.flip(messages, 0) if self.chain.reverse else messages
+
+    def is_better_in_parallel(self) -> bool:
+        """Whether products of matrices are faster: not on CPUs, whose few cores do more work for nothing."""
+        states = prod(self.sizes[v] for v in self.current)
+        return jax.default_backend() != "cpu" and self.chain.history == 1 and states <= MAX_PARALLEL_STATES
+
+
 def _eliminate_coupled(
     chain: Chain,
     coupled: _Coupled,
@@ -241,56 +332,17 @@ def _eliminate_coupled(
     reduce: Reduce,
     behind: frozenset[Name],
 ) -> tuple[Factor, ChainStep]:
-    names = tuple(sorted(variables[chain.states[coupled.sites[0]][0]].plates - {chain.name}))
-    factors = [_time_first(f, chain.name) for f in coupled.factors]
-    constant = [f._replace(array=f.array[0]) for f in factors if f.array.shape[0] == 1 != chain.length]
-    varying = [f for f in factors if not f.array.shape[0] == 1 != chain.length]
-    constant, varying = _absorbed(constant), _absorbed([Factor(f.array, (chain.name, *f.variables), f.plates) for f in varying])
-    varying = [_time_first(f, chain.name) for f in varying]
-    sizes = {v: variable.size for v, variable in variables.items()}
-    current = [chain.states[site][0] for site in coupled.sites]
-    younger = {older: name for site in coupled.sites for name, older in pairwise(chain.states[site])}
-    start = _start(chain, coupled.sites, sizes, behind, names, plates, jnp.result_type(*(f.array for f in factors)))
-    axes = _message_axes(chain, coupled, [*factors, start])
-
-    def shaped(factor: Factor) -> Array:
-        """A message over the states before the step at hand, with all its axes."""
-        full = multiply([factor, Factor(jnp.zeros((1,) * (len(axes) + len(names)), factor.array.dtype), axes, names)])
-        order = [(*full.variables, *full.plates).index(name) for name in (*axes, *names)]
-        shape = tuple(sizes[v] for v in axes) + tuple(plates[p].size for p in names)
-        return jnp.broadcast_to(jnp.transpose(full.array, order), shape)
-
-    def step(message: Array, arrays: tuple[Array, ...]) -> tuple[Array, Array]:
-        beta = Factor(message, tuple(younger.get(v, v) for v in axes), names)
-        here = [*constant, *(f._replace(array=a) for f, a in zip(varying, arrays))]
-        (rest, _) = sum_out([*here, beta], current, sizes, reduce)
-        return shaped(multiply(rest)), message
-
-    first, messages = lax.scan(step, shaped(start), tuple(f.array for f in varying), length=chain.length, reverse=not chain.reverse)
-    renamed = {name: first_name for site in coupled.sites for name, first_name in zip(chain.states[site][1:], chain.first[site])}
-    result = Factor(first, tuple(renamed.get(v, v) for v in axes), names)
-    beta = Factor(messages, tuple(younger.get(v, v) for v in axes), names)
-    return result, ChainStep(chain, coupled.sites, tuple(constant), tuple(varying), beta, tuple(current))
+    recursion = _Recursion(chain, coupled, variables, plates, reduce, behind)
+    first, messages = recursion.parallel() if recursion.is_better_in_parallel() else recursion.sequential()
+    renamed = {name: state for site in coupled.sites for name, state in zip(chain.states[site][1:], chain.first[site])}
+    result = Factor(first, tuple(renamed.get(v, v) for v in recursion.axes), recursion.names)
+    constant, varying = tuple(recursion.constant), tuple(recursion.varying)
+    return result, ChainStep(chain, coupled.sites, constant, varying, recursion.as_factor(messages), recursion.current)
 
 
-def _start(
-    chain: Chain,
-    sites: Sequence[str],
-    sizes: Mapping[Name, int],
-    behind: frozenset[Name],
-    names: tuple[str, ...],
-    plates: Mapping[str, Plate],
-    dtype: Any,
-) -> Factor:
+def _last_states(chain: Chain, sites: Sequence[str], sizes: Mapping[Name, int], behind: frozenset[Name], dtype: Any) -> Factor:
     """The message after the last step: where sites behind the loop depend on last states, that these are the same."""
     pairs = [(older, last) for site in sites for older, last in zip(chain.states[site][1:], chain.last[site]) if last in behind]
     one = Factor(jnp.zeros((), dtype), (), ())
     equal = [Factor(jnp.where(jnp.eye(sizes[a], dtype=bool), 0.0, -jnp.inf).astype(dtype), (a, b), ()) for a, b in pairs]
     return multiply([one, *equal])
-
-
-def _message_axes(chain: Chain, coupled: _Coupled, factors: Sequence[Factor]) -> tuple[Name, ...]:
-    """The variables of a message: all states before the step at hand, variables outside, and last states."""
-    own = {name for site in coupled.sites for name in chain.states[site]}
-    before = [name for site in coupled.sites for name in chain.states[site][1:]]
-    return (*before, *dict.fromkeys(v for f in factors for v in f.variables if v not in own))

@@ -1,7 +1,8 @@
 """The density of a model whose discrete sites are enumerated: from a trace to factors, and from these to a number or to states."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -13,7 +14,19 @@ from ppl._typing import Array, Key, Message, Trace
 from ppl.distributions.util import promote_shapes
 from ppl.handlers.enumeration import Loop, unmasked
 from ppl.handlers.enumeration import Variable as Name
-from ppl.infer.target.contraction import Choose, Factor, Plate, Reduce, State, Step, Variable, aligned, eliminate, log_sum_exp, maximum
+from ppl.infer.target.contraction import (
+    Choose,
+    Factor,
+    Plate,
+    Reduce,
+    State,
+    Step,
+    Variable,
+    aligned,
+    eliminate,
+    log_sum_exp,
+    maximum,
+)
 from ppl.infer.target.dynamics import Chain, ChainStep, eliminate_chain, is_sequential, unrolled
 from ppl.stack import describe_plates
 from ppl.trace import check_log_prob, check_value, plates_of, sample_sites
@@ -23,14 +36,14 @@ __all__ = [
     "discrete_values",
     "enumerated_log_density",
     "factor_graph",
-    "posterior_states",
     "state_probabilities",
 ]
 
 
+@jax.tree_util.register_pytree_node_class
 @dataclass(frozen=True)
 class FactorGraph:
-    """The factors of a trace.
+    """The factors of a trace: a pytree of their arrays.
 
     Attributes:
         factors: of the sites.
@@ -43,6 +56,21 @@ class FactorGraph:
     variables: dict[Name, Variable]
     plates: dict[str, Plate]
     loops: dict[str, Loop]
+
+    def tree_flatten(self) -> tuple[list[Array], Any]:
+        """The arrays, and everything else in a form that can be compared."""
+        names = tuple((f.variables, f.plates) for f in self.factors)
+        return [f.array for f in self.factors], (names, *(tuple(d.items()) for d in (self.variables, self.plates, self.loops)))
+
+    @classmethod
+    def tree_unflatten(cls, static: Any, arrays: Sequence[Array]) -> "FactorGraph":
+        """The inverse of `tree_flatten`."""
+        names, *others = static
+        return cls([Factor(array, *own) for array, own in zip(arrays, names)], *map(dict, others))
+
+    def plates_of(self, name: Name) -> tuple[str, ...]:
+        """The plates of a variable, in the order of the axes of what is found for it."""
+        return tuple(sorted(self.variables[name].plates))
 
 
 # From a trace to factors
@@ -230,24 +258,56 @@ def _chain(loop: Loop, factors: list[Factor], behind: frozenset[Name]) -> Chain 
     )
 
 
-def enumerated_log_density(trace: Trace) -> Array:
-    """The log density of a trace under `enum`, its enumerated sites summed out: a scalar."""
-    total, _ = _solve(factor_graph(trace), log_sum_exp)
-    return jnp.asarray(total)
+@partial(jax.jit, inline=True)
+def _log_sum(graph: FactorGraph) -> Array:
+    return jnp.asarray(_solve(graph, log_sum_exp)[0])
 
 
-def posterior_states(trace: Trace, key: Key | None) -> dict[Name, State]:
-    """States of the enumerated sites, given everything else: a draw from their joint posterior, or without a key its maximum."""
-    graph = factor_graph(trace)
+@partial(jax.jit, inline=True)
+def _states(graph: FactorGraph, key: Key | None) -> list[Array]:
+    """The states of all variables; along the axes of `plates_of`."""
     _, steps = _solve(graph, maximum if key is None else log_sum_exp)
     states: dict[Name, State] = {}
     for i, step in enumerate(reversed(steps)):
         key_of_step = None if key is None else random.fold_in(key, i)
         states |= step.choose(states, _chooser(key_of_step), graph.plates)
-    for name in graph.variables:
-        if name not in states:
-            states[name] = State(jnp.zeros((), int), ())
-    return states
+    for loop in graph.loops.values():
+        states |= _stacked(graph, loop, states)
+    found = [states.get(v, State(jnp.zeros((), int), ())) for v in graph.variables]
+    return [aligned(Factor(s.number, (), s.plates), (), graph.plates_of(v)) for v, s in zip(graph.variables, found)]
+
+
+def _stacked(graph: FactorGraph, loop: Loop, states: Mapping[Name, State]) -> dict[Name, State]:
+    """The states of a loop that was unrolled, along time."""
+    found = {}
+    for site, _ in loop.sizes:
+        steps = [Name(site, step=i) for i in range(loop.num_first, loop.length)]
+        if steps and steps[0] in states and steps[0] not in graph.variables:
+            inside = tuple(p for p in graph.plates_of(Name(site)) if p != loop.name)
+            each = [aligned(Factor(states[v].number, (), states[v].plates), (), inside) for v in steps]
+            found[Name(site)] = State(jnp.stack(each[::-1] if loop.reverse else each), (loop.name, *inside))
+    return found
+
+
+@partial(jax.jit, inline=True)
+def _probabilities(graph: FactorGraph) -> list[Array]:
+    """The posterior probabilities of all states, up to a factor: states first, then the axes of `plates_of`; of states by step."""
+
+    def total(weights: list[Array]) -> Array:
+        extra = [Factor(w, (v,), graph.plates_of(v)) for v, w in zip(graph.variables, weights) if not v.age]
+        return _solve(replace(graph, factors=[*graph.factors, *extra]), log_sum_exp)[0]
+
+    sizes = [(d.size, *(graph.plates[p].size for p in graph.plates_of(v))) for v, d in graph.variables.items()]
+    return jax.grad(total)([jnp.zeros(size) for size in sizes])
+
+
+def enumerated_log_density(trace: Trace) -> Array:
+    """The log density of a trace under `enum`, its enumerated sites summed out: a scalar."""
+    return _log_sum(factor_graph(trace))
+
+
+def _found(graph: FactorGraph, arrays: Sequence[Array]) -> dict[Name, State]:
+    return {name: State(array, graph.plates_of(name)) for name, array in zip(graph.variables, arrays)}
 
 
 def discrete_values(trace: Trace, key: Key | None) -> dict[str, Array]:
@@ -256,7 +316,8 @@ def discrete_values(trace: Trace, key: Key | None) -> dict[str, Array]:
     Values have a leading time axis for sites of a loop, an axis for each dimension up to that of the outermost plate, and those of
     the event. They are to be given to the sites by `GiveStates`, which knows their shapes.
     """
-    states = posterior_states(trace, key)
+    graph = factor_graph(trace)
+    states = _found(graph, _states(graph, key))
     return {
         name: _values_of(site, states)
         for name, site in sample_sites(trace).items()
@@ -267,17 +328,7 @@ def discrete_values(trace: Trace, key: Key | None) -> dict[str, Array]:
 def state_probabilities(trace: Trace) -> dict[str, Array]:
     """The posterior probability of each state of the enumerated sites: in loops time, then the batch shape, then the states."""
     graph = factor_graph(trace)
-
-    names = [name for name in graph.variables if not name.age]
-    plates = [tuple(sorted(graph.variables[name].plates)) for name in names]
-
-    def total(weights: list[Array]) -> Array:
-        extra = [Factor(w, (name,), own) for w, name, own in zip(weights, names, plates)]
-        return _solve(replace(graph, factors=[*graph.factors, *extra]), log_sum_exp)[0]
-
-    sizes = [(graph.variables[name].size, *(graph.plates[p].size for p in own)) for name, own in zip(names, plates)]
-    probabilities = jax.grad(total)([jnp.zeros(size) for size in sizes])
-    states = {name: State(each, own) for name, each, own in zip(names, probabilities, plates)}
+    states = _found(graph, _probabilities(graph))
     found = {}
     for name, site in sample_sites(trace).items():
         slot = site["infer"].get("_slot")
@@ -311,9 +362,7 @@ def _in_shape(site: Message, states: Mapping[Name, State], size: int | None = No
         return part(slot.variable, ())
     rest = loop.length - loop.num_first
     parts = [part(slot.variable._replace(step=i), ())[None] for i in range(loop.num_first)]
-    if slot.variable._replace(step=loop.num_first) in states:  # the loop was unrolled
-        parts += [part(slot.variable._replace(step=loop.num_first + i), ())[None] for i in range(rest)]
-    elif rest:
+    if rest:
         parts.append(part(slot.variable, ((loop.name, rest),)))
     return jnp.concatenate(parts[::-1] if loop.reverse else parts)
 

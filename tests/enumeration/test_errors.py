@@ -1,0 +1,370 @@
+"""What enumeration refuses, and the words with which it does."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from enumeration.cases import summed_out
+
+import ppl
+import ppl.distributions as dist
+from ppl import handlers
+from ppl.contrib.control_flow import cond, scan
+from ppl.contrib.funsor import config_enumerate, enum, infer_discrete, log_density, markov
+from ppl.infer import MCMC, NUTS
+from ppl.ops.indexing import Vindex
+
+ROWS = np.array([[0.7, 0.3], [0.4, 0.6]])
+Model = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A use that is refused.
+
+    Attributes:
+        use: what the user does.
+        error: the types of exception that will do.
+        words: what the message and its notes must hold.
+    """
+
+    name: str
+    use: Callable[[], Any]
+    error: type[Exception] | tuple[type[Exception], ...]
+    words: tuple[str, ...]
+
+
+def density(model: Model, nesting: int = 1) -> Callable[[], Any]:
+    """The log density with discrete sites summed out, abstractly: a refusal comes before any number."""
+    return lambda: jax.eval_shape(lambda: summed_out(model, nesting=nesting))
+
+
+def nuts(model: Model) -> Callable[[], Any]:
+    """A short run."""
+    return lambda: MCMC(NUTS(model), num_warmup=1, num_samples=1, progress_bar=False).run(jax.random.key(0))
+
+
+def coin(name: str, probs: Any = 0.3, **options: Any) -> Any:
+    return ppl.sample(name, dist.Bernoulli(probs), **options)
+
+
+def seen(name: str, loc: Any) -> None:
+    ppl.sample(name, dist.Normal(loc, 1.0), obs=0.5)
+
+
+# Plates
+
+
+def crossing_plates() -> None:
+    rows, columns = ppl.plate("rows", 2, dim=-2), ppl.plate("columns", 3, dim=-1)
+    with rows:
+        z = coin("z")
+    with columns:
+        w = coin("w")
+    with rows, columns:
+        seen("x", z + w)
+
+
+def crossing_through_a_third_site() -> None:
+    """No factor has parents in both plates, but what is left after summing `v` out has."""
+    rows, columns = ppl.plate("rows", 2, dim=-2), ppl.plate("columns", 3, dim=-1)
+    with rows:
+        z = coin("z")
+    with columns:
+        w = coin("w")
+    with rows, columns:
+        v = coin("v", 0.2 + 0.5 * z)
+        seen("x", v + w)
+
+
+def batch_without_a_plate() -> None:
+    z = coin("z", np.array([0.2, 0.3, 0.4]))
+    seen("x", z.sum(-1))
+
+
+def child_without_a_plate() -> None:
+    z = coin("z")
+    seen("x", z + np.zeros(3))
+
+
+def used_outside_its_plate() -> None:
+    with ppl.plate("inner", 3):
+        z = coin("z")
+    seen("x", 1.0 * z)
+
+
+def used_in_another_plate() -> None:
+    """Plates of two names are independent of each other, though their sizes agree."""
+    with ppl.plate("inner", 3):
+        z = coin("z")
+    with ppl.plate("again", 3):
+        seen("x", 1.0 * z)
+
+
+def plate_inside_out() -> None:
+    """The inner plate comes first: what depends on it stands in the outer plate only."""
+    outer = ppl.plate("outer", 2, dim=-2)
+    with outer, ppl.plate("inner", 3, dim=-1):
+        z = coin("z")
+    with outer:
+        w = coin("w", 0.2 + 0.5 * z)
+        seen("x", w)
+
+
+# Supports
+
+
+def counts() -> None:
+    z = ppl.sample("z", dist.Poisson(2.0), infer={"enumerate": "parallel"})
+    seen("x", 1.0 * z)
+
+
+def moving_support() -> None:
+    z = coin("z", infer={"enumerate": "parallel"})
+    u = ppl.sample("u", dist.Uniform(0.0, 1.0 + z))
+    seen("x", u)
+
+
+def different_counts() -> None:
+    with ppl.plate("n", 2):
+        z = ppl.sample("z", dist.Binomial(np.array([2, 3]), probs=0.3))
+        seen("x", 1.0 * z)
+
+
+def data_dependent_count(n: Any) -> None:
+    z = ppl.sample("z", dist.Binomial(n, probs=0.3))
+    seen("x", 1.0 * z)
+
+
+def twelve_parents() -> None:
+    """One factor with 10^12 elements."""
+    seen("x", sum(ppl.sample(f"z{i}", dist.Categorical(np.full(10, 0.1))) for i in range(12)))
+
+
+def all_pairs() -> None:
+    """Factors of 100 elements, but whatever is summed out first joins all others."""
+    z = [ppl.sample(f"z{i}", dist.Categorical(np.full(10, 0.1))) for i in range(14)]
+    table = np.random.default_rng(0).normal(size=(10, 10))
+    for i in range(14):
+        for j in range(i):
+            ppl.factor(f"f{i}_{j}", Vindex(table)[z[i], z[j]])
+
+
+def more_sites_than_dimensions() -> None:
+    """Each needs a dimension of its own, of which arrays have at most 64."""
+    for i in range(80):
+        seen(f"x{i}", coin(f"z{i}"))
+
+
+# Chains
+
+
+def two_steps_back() -> None:
+    states = [0, 0]
+    for t in markov(range(5)):
+        states.append(coin(f"z{t}", Vindex(ROWS)[states[-1], states[-2]]))
+        seen(f"x{t}", states[-1])
+
+
+def emission_two_steps_back() -> None:
+    states = [0, 0]
+    for t in markov(range(5)):
+        states.append(coin(f"z{t}", Vindex(ROWS)[states[-1], 0]))
+        seen(f"x{t}", states[-1] + states[-3])
+
+
+def carry_of_old_states() -> None:
+    def step(carry: Any, _: Any) -> tuple[Any, None]:
+        before, z = carry
+        before, z = z, coin("z", Vindex(ROWS)[before, z])
+        seen("x", z)
+        return (before, z), None
+
+    scan(step, (0, 0), None, length=5)
+
+
+def scan_without_history() -> None:
+    def step(z: Any, _: Any) -> tuple[Any, None]:
+        z = coin("z", Vindex(ROWS)[z, 0])
+        seen("x", z)
+        return z, None
+
+    scan(step, 0, None, length=5, history=0)
+
+
+def chains_in_and_around_a_plate() -> None:
+    """Given its leader, each series is a chain of its own: only whole paths of the leader would factorise."""
+
+    def step(carry: Any, _: Any) -> tuple[Any, None]:
+        z, w = carry
+        z = coin("z", Vindex(ROWS)[z, 0])
+        with ppl.plate("series", 2):
+            w = coin("w", Vindex(ROWS)[w, z])
+            seen("x", w)
+        return (z, w), None
+
+    scan(step, (0, np.zeros(2, int)), None, length=5)
+
+
+def branches() -> None:
+    z = coin("z")
+    cond(True, lambda z: seen("x", z), lambda z: seen("x", -z), 1.0 * z)
+
+
+def branches_with_states() -> None:
+    def branch(probs: float) -> Callable[[Any], None]:
+        def run(_: Any) -> None:
+            seen("x", coin("z", probs))
+
+        return run
+
+    cond(True, branch(0.2), branch(0.4), None)
+
+
+def sequential() -> None:
+    seen("x", coin("z", infer={"enumerate": "sequential"}))
+
+
+def expanded() -> None:
+    seen("x", coin("z", infer={"enumerate": "parallel", "expand": True}))
+
+
+def state() -> None:
+    seen("x", coin("z"))
+
+
+STATES = (ValueError, MemoryError)
+CASES = [
+    Refused("crossing plates", density(crossing_plates, 2), ValueError, ("intractable!", "rows", "columns")),
+    Refused("crossing, indirectly", density(crossing_through_a_third_site, 2), ValueError, ("intractable!", "rows", "columns")),
+    Refused("batch without a plate", density(batch_without_a_plate), ValueError, ("Missing a plate statement", "'z'", "(3,)")),
+    Refused("child without a plate", density(child_without_a_plate), ValueError, ("Missing a plate statement", "'x'")),
+    Refused("used outside its plate", density(used_outside_its_plate), ValueError, ("'x'", "'inner'")),
+    Refused("plate inside out", density(plate_inside_out, 2), ValueError, ("'w'", "'inner'")),
+    Refused("used in a plate of another name", density(used_in_another_plate), ValueError, ("'x'", "'inner'", "'again'")),
+    Refused("infinite support", nuts(counts), (ValueError, RuntimeError), ("'z'", "Poisson")),
+    Refused("moving support", nuts(moving_support), (ValueError, RuntimeError), ("'u'",)),
+    Refused("different counts", density(different_counts), (ValueError, NotImplementedError), ("'z'", "total_count")),
+    Refused(
+        "data-dependent count",
+        lambda: jax.eval_shape(lambda n: summed_out(data_dependent_count, n), jnp.asarray(3)),
+        (ValueError, TypeError, NotImplementedError),
+        ("'z'", "total_count"),
+    ),
+    Refused("one factor too large", density(twelve_parents), STATES, ("'z",)),
+    Refused("too much to join", density(all_pairs), STATES, ("'z",)),
+    Refused("more sites than dimensions", density(more_sites_than_dimensions), ValueError, ("'z", "dimensions", "plate", "markov")),
+    Refused("markov: two steps back", density(two_steps_back), ValueError, ("'z2'", "'z0'", "history")),
+    Refused("markov: emission two steps back", density(emission_two_steps_back), ValueError, ("'x2'", "'z0'", "history")),
+    Refused("scan: old states in the carry", density(carry_of_old_states), ValueError, ("'z'", "history")),
+    Refused("scan: a state without history", density(scan_without_history), ValueError, ("'z'", "history")),
+    Refused("states in branches", density(branches_with_states), RuntimeError, ("cond",)),
+    Refused("sequential", nuts(sequential), RuntimeError, ("'z'", "sequential")),
+    Refused("expand", density(expanded), NotImplementedError, ("'z'", "expand")),
+    Refused("unmarked in NUTS", nuts(state), FutureWarning, ("enumerated sites", "'z'")),
+    # Where API.md says AssertionError, the library raises ValueError, as its paragraph (d) says
+    Refused("enum: dim 0", lambda: enum(state, first_available_dim=0), ValueError, ("first_available_dim", "0")),
+    Refused("enum: positive dim", lambda: enum(state, first_available_dim=2), ValueError, ("first_available_dim", "2")),
+    Refused(
+        "enum: dim of a plate",
+        lambda: jax.eval_shape(lambda: log_density(enum(config_enumerate(in_a_plate), -1), (), {}, {})[0]),
+        ValueError,
+        ("first_available_dim", "'n'"),
+    ),
+    Refused("infer_discrete: no key", lambda: infer_discrete(state, -1)(), ValueError, ("infer_discrete", "rng_key")),
+    Refused(
+        "infer_discrete: no key to guess with",
+        lambda: infer_discrete(state, temperature=0)(),
+        ValueError,
+        ("infer_discrete", "rng_key"),
+    ),
+    Refused(
+        "infer_discrete: positive dim",
+        lambda: infer_discrete(state, 1, rng_key=jax.random.key(0))(),
+        ValueError,
+        ("first_available_dim", "1"),
+    ),
+    Refused(
+        "infer_discrete: temperature",
+        lambda: infer_discrete(state, -1, temperature=0.5, rng_key=jax.random.key(0))(),
+        (ValueError, NotImplementedError),
+        ("temperature", "0.5"),
+    ),
+    Refused("markov: history", lambda: markov(range(3), history=-1), ValueError, ("markov", "history", "-1")),
+]
+
+
+def in_a_plate() -> None:
+    with ppl.plate("n", 3):
+        seen("x", coin("z"))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_refused(case: Refused) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(case.error) as caught:
+            case.use()
+    found = "\n".join([str(caught.value), *getattr(caught.value, "__notes__", ())])
+    missing = [word for word in case.words if word not in found]
+    assert not missing, f"the message does not hold {missing}:\n{found}"
+
+
+def test_a_marked_latent_in_nuts_is_no_reason_to_warn() -> None:
+    """And the run goes through, with continuous sites and without."""
+
+    def model() -> None:
+        u = ppl.sample("u", dist.Normal(0.0, 1.0))
+        z = coin("z", infer={"enumerate": "parallel"})
+        seen("x", z + u)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sampler = MCMC(NUTS(model), num_warmup=1, num_samples=2, progress_bar=False)
+        sampler.run(jax.random.key(0))
+    assert sampler.get_samples().keys() == {"u"}
+
+
+def test_an_unmarked_latent_in_nuts_is_enumerated_with_a_warning() -> None:
+    def model() -> None:
+        u = ppl.sample("u", dist.Normal(0.0, 1.0))
+        seen("x", coin("z") + u)
+
+    sampler = MCMC(NUTS(model), num_warmup=1, num_samples=2, progress_bar=False)
+    with pytest.warns(FutureWarning, match="enumerated sites"):
+        sampler.run(jax.random.key(0))
+    assert sampler.get_samples().keys() == {"u"}
+
+
+def test_what_is_refused_leaves_no_handler_behind() -> None:
+    with pytest.raises(ValueError, match="intractable!"):
+        density(crossing_plates, 2)()
+    assert len(ppl.primitives._PYRO_STACK) == 0
+
+
+def test_a_long_chain_and_a_wide_star_are_not_too_large() -> None:
+    """Cost is linear in length and leaves, so that neither is near the bound."""
+
+    def chain() -> None:
+        z = 0
+        for t in markov(range(60)):
+            z = ppl.sample(f"z{t}", dist.Categorical(Vindex(np.full((10, 10), 0.1))[z]))
+            seen(f"x{t}", z)
+
+    def star() -> None:
+        g = ppl.sample("g", dist.Categorical(np.full(10, 0.1)))
+        for i in markov(range(60), history=0):
+            seen(f"x{i}", g + ppl.sample(f"z{i}", dist.Categorical(np.full(10, 0.1))))
+
+    for model in (chain, star):
+        assert density(model)().shape == ()
+
+
+@pytest.mark.parametrize("model", [crossing_plates, used_in_another_plate, two_steps_back, carry_of_old_states, branches])
+def test_a_plain_run_of_what_enumeration_refuses_is_fine(model: Model) -> None:
+    jax.eval_shape(lambda: handlers.trace(handlers.seed(model, 0)).get_trace()["x2" if model is two_steps_back else "x"]["value"])
