@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from scipy import stats
 
 import ppl
 from ppl import distributions as dist
@@ -333,3 +334,19 @@ def test_supports_in_a_branch_are_mapped_to(flag):
     width = scale if flag else 2 * scale
     log_jacobian = 0.3 + np.log(width * share * (1 - share))
     np.testing.assert_allclose(potential_energy(model, (flag,), {}, z), scale + np.log(width) - log_jacobian, rtol=1e-5)
+
+
+def test_data_may_broadcast_over_a_plate_of_the_body():
+    y, x = jnp.arange(4.0), jnp.ones((4, 3))
+
+    def model():
+        def step(loc, y):
+            with ppl.plate("n", 3):
+                ppl.sample("y", dist.Normal(ppl.sample("x", dist.Normal(loc, 1.0)), 1.0), obs=y)
+            return loc + 1.0, None
+
+        scan(step, 0.0, y)
+
+    density = log_density(run(handlers.substitute(model, data={"x": x})))
+    expected = 3 * (stats.norm.logpdf(1.0, y) + stats.norm.logpdf(y, 1.0)).sum()
+    np.testing.assert_allclose(density, expected, rtol=1e-6)

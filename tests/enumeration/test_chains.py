@@ -177,6 +177,21 @@ def scanned_around_a_plate() -> None:
     scan(step, 0, np.stack([Y[:3], Y[2:]], 1))
 
 
+def scanned_in_and_around_a_plate() -> None:
+    """A chain for all series that leads a chain in each; only a short one can be done."""
+    locs = locs_site()
+
+    def step(carry: Any, y: Any) -> tuple[Any, None]:
+        z, w = carry
+        z = ppl.sample("z", dist.Bernoulli(0.2 + 0.5 * z))
+        with ppl.plate("series", 2):
+            w = ppl.sample("w", dist.Bernoulli(0.1 + 0.4 * z + 0.3 * w))
+            ppl.sample("x", normal(locs[z] + w), obs=y)
+        return (z, w), None
+
+    scan(step, (0, np.zeros(2, int)), np.stack([Y[:3], Y[2:]], 1))
+
+
 def scanned_with_masks() -> None:
     """Series of 3 and 1 steps, padded to 3."""
     locs, lengths = locs_site(), np.array([3, 1])
@@ -349,6 +364,9 @@ SCANNED = [
         nesting=1,
     ),
     Case(scanned_around_a_plate, z_of(3) | z_of(3, 2, support=TWO, name="w"), LOCS_PARAM, nesting=1, drawn=True),
+    Case(
+        scanned_in_and_around_a_plate, z_of(3, support=TWO) | z_of(3, 2, support=TWO, name="w"), LOCS_PARAM, nesting=1, drawn=True
+    ),
     Case(scanned_with_masks, z_at(3, shape=(2,)), LOCS_PARAM, nesting=1, reference=masked_loop),
     Case(scanned_continuous, z_of(5), {"u": Y - 0.3}, drawn=True),
     Case(scanned_in_reverse, z_of(5), {**LOCS_PARAM, "u": Y - 0.3}, drawn=True),

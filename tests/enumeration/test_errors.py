@@ -198,17 +198,17 @@ def scan_without_history() -> None:
 
 
 def chains_in_and_around_a_plate() -> None:
-    """Given its leader, each series is a chain of its own: only whole paths of the leader would factorise."""
+    """Given its leader, each series is a chain of its own: what is left of one has every step of the leader in it."""
 
     def step(carry: Any, _: Any) -> tuple[Any, None]:
         z, w = carry
         z = coin("z", Vindex(ROWS)[z, 0])
         with ppl.plate("series", 2):
             w = coin("w", Vindex(ROWS)[w, z])
-            seen("x", w)
+            seen("x", 2 * w)
         return (z, w), None
 
-    scan(step, (0, np.zeros(2, int)), None, length=5)
+    scan(step, (0, np.zeros(2, int)), None, length=60)
 
 
 def branches() -> None:
@@ -238,6 +238,11 @@ def state() -> None:
     seen("x", coin("z"))
 
 
+def state_and_mean() -> None:
+    u = ppl.sample("u", dist.Normal(0.0, 1.0))
+    seen("x", coin("z") + u)
+
+
 STATES = (ValueError, MemoryError)
 CASES = [
     Refused("crossing plates", density(crossing_plates, 2), ValueError, ("intractable!", "rows", "columns")),
@@ -263,10 +268,11 @@ CASES = [
     Refused("markov: emission two steps back", density(emission_two_steps_back), ValueError, ("'x2'", "'z0'", "history")),
     Refused("scan: old states in the carry", density(carry_of_old_states), ValueError, ("'z'", "history")),
     Refused("scan: a state without history", density(scan_without_history), ValueError, ("'z'", "history")),
+    Refused("scan: chains in and around a plate", density(chains_in_and_around_a_plate), STATES, ("'z", "series")),
     Refused("states in branches", density(branches_with_states), RuntimeError, ("cond",)),
     Refused("sequential", nuts(sequential), RuntimeError, ("'z'", "sequential")),
     Refused("expand", density(expanded), NotImplementedError, ("'z'", "expand")),
-    Refused("unmarked in NUTS", nuts(state), FutureWarning, ("enumerated sites", "'z'")),
+    Refused("unmarked in NUTS", nuts(state_and_mean), FutureWarning, ("enumerated sites", "'z'")),
     # Where API.md says AssertionError, the library raises ValueError, as its paragraph (d) says
     Refused("enum: dim 0", lambda: enum(state, first_available_dim=0), ValueError, ("first_available_dim", "0")),
     Refused("enum: positive dim", lambda: enum(state, first_available_dim=2), ValueError, ("first_available_dim", "2")),
@@ -316,7 +322,7 @@ def test_refused(case: Refused) -> None:
 
 
 def test_a_marked_latent_in_nuts_is_no_reason_to_warn() -> None:
-    """And the run goes through, with continuous sites and without."""
+    """And the run goes through."""
 
     def model() -> None:
         u = ppl.sample("u", dist.Normal(0.0, 1.0))
@@ -331,11 +337,7 @@ def test_a_marked_latent_in_nuts_is_no_reason_to_warn() -> None:
 
 
 def test_an_unmarked_latent_in_nuts_is_enumerated_with_a_warning() -> None:
-    def model() -> None:
-        u = ppl.sample("u", dist.Normal(0.0, 1.0))
-        seen("x", coin("z") + u)
-
-    sampler = MCMC(NUTS(model), num_warmup=1, num_samples=2, progress_bar=False)
+    sampler = MCMC(NUTS(state_and_mean), num_warmup=1, num_samples=2, progress_bar=False)
     with pytest.warns(FutureWarning, match="enumerated sites"):
         sampler.run(jax.random.key(0))
     assert sampler.get_samples().keys() == {"u"}

@@ -49,6 +49,10 @@ def groups(x: Any = None) -> None:
     ppl.deterministic("sum", z + a)
 
 
+def continuous() -> None:
+    ppl.sample("x", dist.Normal(0.0, 1.0))
+
+
 @pytest.fixture(scope="module")
 def run() -> MCMC:
     mcmc = MCMC(NUTS(chain), num_warmup=300, num_samples=500, num_chains=2, progress_bar=False)
@@ -101,7 +105,7 @@ def test_shapes_of_plates_are_kept() -> None:
 
 
 def test_only_models_with_such_sites_have_them() -> None:
-    plain = MCMC(NUTS(lambda: ppl.sample("x", dist.Normal(0.0, 1.0))), num_warmup=5, num_samples=5, progress_bar=False)
+    plain = MCMC(NUTS(continuous), num_warmup=5, num_samples=5, progress_bar=False)
     plain.run(0)
     with pytest.raises(ValueError, match="no discrete site"):
         plain.get_samples(infer_discrete=True)

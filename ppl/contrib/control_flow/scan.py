@@ -153,6 +153,9 @@ def _emit_stacked(site: Message, steps: int, loop: Loop | None) -> None:
             scale = jnp.reshape(scale, scale.shape[:1] + (1,) * (len(fn.batch_shape) - len(shape)) + shape)
         infer = site["infer"] if loop is None else site["infer"] | {"_loop": loop}
         site = {**site, "scale": scale, "infer": infer}
+        missing = len(fn.shape()) + 1 - np.ndim(value)
+        if loop is None and missing > 0:  # data that broadcast over plates of the body: time stays on the left
+            value = jnp.reshape(value, (steps,) + (1,) * missing + np.shape(value)[1:])
         fn = StackedDistribution(fn, steps, None if loop is None else np.ndim(value) - 1)
     elif loop is not None and site["type"] != "plate":
         value = jnp.broadcast_to(value, (steps, *np.shape(value)[1:]))

@@ -348,6 +348,11 @@ def _check_sites(sites: Trace, latents: Trace) -> tuple[str, ...]:
     for name, site in latents.items():
         if name not in discrete:
             check_support(name, site)
+    if discrete and len(discrete) == len(latents):
+        raise ValueError(
+            f"the latent sites {list(discrete)} are all discrete, and nothing is left to sample once they are summed out: draw "
+            "them with Predictive(model, num_samples=n, infer_discrete=True), or take their probabilities from compute_marginals"
+        )
     unmarked = [name for name, site in discrete.items() if not is_marked(site)]
     if unmarked:
         warnings.warn(
@@ -361,7 +366,7 @@ def _check_sites(sites: Trace, latents: Trace) -> tuple[str, ...]:
 
 def _check_enumerable(name: str, site: Message) -> None:
     """Refuse discrete latent sites that cannot be summed out."""
-    fn, hint = site["fn"], site["infer"].get("enumerate", "parallel")
+    fn, hint = site["fn"], site["infer"].get("enumerate") or "parallel"
     if hint != "parallel":
         raise DiscreteSiteError(
             f"site {name!r}: infer={{'enumerate': {hint!r}}} is not possible in MCMC, which enumerates in parallel; write "
