@@ -148,7 +148,7 @@ def run_enumerated(
     structure = jax.tree.structure(init)
     for number in range(min(history, steps)):
         index = steps - 1 - number if reverse else number
-        x = jax.tree.map(lambda a, i=index: jnp.asarray(a)[i], xs)
+        x = jax.tree.map(lambda a, i=index: a[i] if isinstance(a, np.ndarray) else lax.index_in_dim(a, i, keepdims=False), xs)
         leaves, found, y, own_sites = body(carry, x, index, number)
         _check_structure(structure, found)
         if not body.slots and not body.outer_slots:
@@ -345,7 +345,7 @@ def _hoisted_scan(traced: _Traced, start: list[Array], steps: int, xs: PyTree, r
     moved, stacked = lax.scan(body, start, (jnp.arange(steps), xs), length=steps, reverse=reverse)
     rest = iter(stacked)
     leaves = [
-        next(rest) if varies else jnp.asarray(v.val if isinstance(v, Literal) else known[v])[None]
+        next(rest) if varies else jnp.expand_dims(v.val if isinstance(v, Literal) else known[v], 0)
         for v, varies in zip(outputs, is_varying)
     ]
     return moved, jax.tree.unflatten(traced.structure, leaves)

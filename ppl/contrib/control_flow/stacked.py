@@ -42,7 +42,7 @@ class StackedDistribution(Distribution):
         """`fn(d, *args)` for the distribution `d` of every step; once, with an axis of size 1, if it is the same in all."""
         leaves, structure = jax.tree.flatten(self.base_dist)
         varies = [np.shape(leaf)[0] == self.length for leaf in leaves]
-        leaves = [leaf if moves else leaf[0] for leaf, moves in zip(leaves, varies)]
+        leaves = [leaf if moves else jnp.squeeze(leaf, 0) for leaf, moves in zip(leaves, varies)]
         axes = [0 if moves else None for moves in varies]
         if not any(varies) and all(axis is None for axis in in_axes):
             out = fn(jax.tree.unflatten(structure, leaves), *args)
@@ -87,7 +87,10 @@ class StackedDistribution(Distribution):
         if self.step_ndim is not None and value.ndim == self.step_ndim + 1:
             moves = value.shape[0] == self.length
             return self._each(
-                lambda d, x: d.log_prob(x), value if moves else value[0], in_axes=(0 if moves else None,), out_axes=time
+                lambda d, x: d.log_prob(x),
+                value if moves else jnp.squeeze(value, 0),
+                in_axes=(0 if moves else None,),
+                out_axes=time,
             )
         if value.ndim < rank or value.shape[value.ndim - rank] == 1 != self.length:
             value = jnp.broadcast_to(value, np.broadcast_shapes(value.shape, (self.length,) + (1,) * (rank - 1)))

@@ -48,9 +48,10 @@ class Unconstrain(Lookup):
             return
         unconstrained = self.of_step(msg, self.values[msg["name"]])
         transform = biject_to(msg["fn"].support)
+        inner = None
         if not comes_out:
-            msg["value"] = transform(unconstrained)
-        self.log_jacobians.append(transform.log_abs_det_jacobian(unconstrained, msg["value"]))
+            msg["value"], inner = transform.call_with_intermediates(unconstrained)
+        self.log_jacobians.append(transform.log_abs_det_jacobian(unconstrained, msg["value"], inner))
 
 
 def _check_start(site: Message) -> None:
@@ -101,8 +102,8 @@ def bound_trace(
         if site.transform is None:
             moving[site.name] = z
             continue
-        values[site.name] = site.transform(z)
-        log_jacobians.append(site.transform.log_abs_det_jacobian(z, values[site.name]))
+        values[site.name], inner = site.transform.call_with_intermediates(z)
+        log_jacobians.append(site.transform.log_abs_det_jacobian(z, values[site.name], inner))
     if not moving:
         return run(arrays, handlers.substitute(data=values)), _total(log_jacobians)
     unconstrain = Unconstrain(moving)
