@@ -17,20 +17,25 @@ from benchmarks.models import CASES
 
 def main() -> int:
     """Run the command line; the exit status is 0 unless a measurement failed."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("cases", nargs="*", metavar="case", help=f"any of {', '.join(CASES)}; all by default")
-    parser.add_argument("--questions", nargs="+", choices=QUESTIONS, default=list(QUESTIONS))
+    return command_line("python -m benchmarks", __doc__, tuple(CASES), QUESTIONS, Path("results/benchmarks.json"))
+
+
+def command_line(prog: str, description: str | None, cases: tuple[str, ...], questions: tuple[str, ...], json_file: Path) -> int:
+    """Ask some or all of the questions of some or all of the cases; the exit status is 0 unless a measurement failed."""
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    parser.add_argument("cases", nargs="*", metavar="case", help=f"any of {', '.join(cases)}; all by default")
+    parser.add_argument("--questions", nargs="+", choices=questions, default=list(questions))
     parser.add_argument("--libraries", nargs="+", choices=LIBRARIES, default=list(LIBRARIES))
-    parser.add_argument("--json", metavar="FILE", type=Path, default=Path("results/benchmarks.json"))
+    parser.add_argument("--json", metavar="FILE", type=Path, default=json_file)
     options = parser.parse_args()
-    unknown = sorted(set(options.cases) - set(CASES))
+    unknown = sorted(set(options.cases) - set(cases))
     if unknown:
-        parser.error(f"no case {', '.join(unknown)}; the cases are {', '.join(CASES)}")
+        parser.error(f"no case {', '.join(unknown)}; the cases are {', '.join(cases)}")
     libraries = tuple(name for name in options.libraries if importlib.util.find_spec(name) is not None)
     if absent := set(options.libraries) - set(libraries):
         print(f"without {', '.join(absent)}: not installed (NumPyro comes with the extra 'bench')")
     print(HEADER)
-    rows, failures = _measure_all(options.questions, options.cases or list(CASES), libraries)
+    rows, failures = _measure_all(options.questions, options.cases or list(cases), libraries)
     missed = sum(row.met is False for row in rows)
     print(f"\n{sum(row.met is True for row in rows)} goals met, {missed} missed, {len(failures)} measurements failed")
     options.json.parent.mkdir(parents=True, exist_ok=True)

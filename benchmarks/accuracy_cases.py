@@ -413,17 +413,19 @@ CASES: dict[str, Case] = {
     "IntervalCensored-Normal": interval_censored(
         "Normal", exact.NORMAL, grid(lambda *_: (-20.0, -3.0, -0.5, 0.0, 0.5, 3.0, 20.0), (0.0, 0.5), (0.3, 1.0, 7.0))
     ),
-    "BernoulliProbs": family("BernoulliProbs", exact.BERNOULLI_PROBS, grid(lambda _: (0, 1), UNIT)),
-    "BernoulliLogits": family("BernoulliLogits", exact.BERNOULLI_LOGITS, grid(lambda _: (0, 1), LOGITS)),
-    "BinomialProbs": family("BinomialProbs", exact.BINOMIAL_PROBS, grid(binomial_values, UNIT, TOTALS)),
+    "BernoulliProbs": family("BernoulliProbs", exact.BERNOULLI_PROBS, grid(lambda _: (0, 1), UNIT), "cdf"),
+    "BernoulliLogits": family("BernoulliLogits", exact.BERNOULLI_LOGITS, grid(lambda _: (0, 1), LOGITS), "cdf"),
+    "BinomialProbs": family("BinomialProbs", exact.BINOMIAL_PROBS, grid(binomial_values, UNIT, TOTALS), "cdf"),
     "BinomialLogits": family(
-        "BinomialLogits", exact.BINOMIAL_LOGITS, grid(lambda x, n: binomial_values(sigmoid(x), n), LOGITS, TOTALS)
+        "BinomialLogits", exact.BINOMIAL_LOGITS, grid(lambda x, n: binomial_values(sigmoid(x), n), LOGITS, TOTALS), "cdf"
     ),
     "BetaBinomial": family(
         "BetaBinomial", exact.BETA_BINOMIAL, grid(lambda a, b, n: binomial_values(a / (a + b), n), SHAPES, SHAPES, TOTALS)
     ),
-    "GeometricProbs": family("GeometricProbs", exact.GEOMETRIC_PROBS, grid(lambda p: counts(1 / p, 1 / p), UNIT)),
-    "GeometricLogits": family("GeometricLogits", exact.GEOMETRIC_LOGITS, grid(lambda x: counts(math.exp(-x), 10.0), LOGITS[1:])),
+    "GeometricProbs": family("GeometricProbs", exact.GEOMETRIC_PROBS, grid(lambda p: counts(1 / p, 1 / p), UNIT), "cdf"),
+    "GeometricLogits": family(
+        "GeometricLogits", exact.GEOMETRIC_LOGITS, grid(lambda x: counts(math.exp(-x), 10.0), LOGITS[1:]), "cdf"
+    ),
     "Poisson": family("Poisson", exact.POISSON, grid(lambda rate: counts(rate, math.sqrt(rate)), SHAPES), "cdf"),
     "GammaPoisson": family(
         "GammaPoisson", exact.GAMMA_POISSON, grid(lambda a, rate: negative_binomial_values(a / rate, a), SHAPES, SCALES), "cdf"
@@ -466,12 +468,15 @@ CASES: dict[str, Case] = {
     "HurdleLogNormal": family(
         "HurdleLogNormal", exact.HURDLE_LOG_NORMAL, grid(lambda *_: positive(1.0, 0.1), UNIT, (-3.0, 0.0, 5.0), (0.1, 1.0, 7.0))
     ),
-    "CategoricalProbs": family("CategoricalProbs", exact.CATEGORICAL_PROBS, list(itertools.product(range(3), SIMPLEXES))),
-    "CategoricalLogits": family("CategoricalLogits", exact.CATEGORICAL_LOGITS, list(itertools.product(range(3), LOGIT_VECTORS))),
+    "CategoricalProbs": family("CategoricalProbs", exact.CATEGORICAL_PROBS, list(itertools.product(range(3), SIMPLEXES)), "cdf"),
+    "CategoricalLogits": family(
+        "CategoricalLogits", exact.CATEGORICAL_LOGITS, list(itertools.product(range(3), LOGIT_VECTORS)), "cdf"
+    ),
     "OrderedLogistic": family(
         "OrderedLogistic",
         exact.ORDERED_LOGISTIC,
         list(itertools.product(range(4), (-100.0, -20.0, -1.0, 0.0, 0.5, 5.0, 40.0, 100.0), CUTPOINTS)),
+        "cdf",
     ),
     "MultinomialProbs": Case(
         lambda dist, probs, n: dist.MultinomialProbs(probs, n, total_count_max=10),

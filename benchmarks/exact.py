@@ -406,13 +406,33 @@ def _gamma_poisson_tails(k: Any, a: Any, rate: Any) -> Tails:
     return betainc(a, k + 1, rate / (1 + rate), 1 / (1 + rate))
 
 
-BERNOULLI_PROBS = Law(lambda k, p: _by_probs(k, 1, p))
-BERNOULLI_LOGITS = Law(lambda k, logits: _by_logits(k, 1, logits))
-BINOMIAL_PROBS = Law(lambda k, p, n: log_binomial(n, k) + _by_probs(k, n, p))
-BINOMIAL_LOGITS = Law(lambda k, logits, n: log_binomial(n, k) + _by_logits(k, n, logits))
+def _binomial_tails(k: Any, n: Any, yes: Any, no: Any) -> Tails:
+    return betainc(n - k, k + 1, no, yes) if k < n else (mpf(1), mpf(0))
+
+
+def _by_sigmoid(tails: Callable[..., Tails], k: Any, logits: Any, *params: Any) -> Tails:
+    """The tails with log odds in place of probabilities."""
+    return tails(k, *params, exp(log_sigmoid(logits)), exp(log_sigmoid(-logits)))
+
+
+def _geometric_tails(k: Any, log_no: Any) -> Tails:
+    return -mp.expm1((k + 1) * log_no), exp((k + 1) * log_no)
+
+
+def _of_categories(i: Any, probs: Sequence[Any]) -> Tails:
+    return sum(probs[: int(i) + 1], mpf(0)), sum(probs[int(i) + 1 :], mpf(0))
+
+
+BERNOULLI_PROBS = Law(lambda k, p: _by_probs(k, 1, p), lambda k, p: _binomial_tails(k, 1, p, 1 - p))
+BERNOULLI_LOGITS = Law(lambda k, logits: _by_logits(k, 1, logits), lambda k, logits: _by_sigmoid(_binomial_tails, k, logits, 1))
+BINOMIAL_PROBS = Law(lambda k, p, n: log_binomial(n, k) + _by_probs(k, n, p), lambda k, p, n: _binomial_tails(k, n, p, 1 - p))
+BINOMIAL_LOGITS = Law(
+    lambda k, logits, n: log_binomial(n, k) + _by_logits(k, n, logits),
+    lambda k, logits, n: _by_sigmoid(_binomial_tails, k, logits, n),
+)
 BETA_BINOMIAL = Law(lambda k, a, b, n: log_binomial(n, k) + log_beta(a + k, b + n - k) - log_beta(a, b))
-GEOMETRIC_PROBS = Law(lambda k, p: _by_probs(1, k + 1, p))
-GEOMETRIC_LOGITS = Law(lambda k, logits: _by_logits(1, k + 1, logits))
+GEOMETRIC_PROBS = Law(lambda k, p: _by_probs(1, k + 1, p), lambda k, p: _geometric_tails(k, mp.log1p(-p)))
+GEOMETRIC_LOGITS = Law(lambda k, logits: _by_logits(1, k + 1, logits), lambda k, logits: _geometric_tails(k, log_sigmoid(-logits)))
 POISSON = Law(lambda k, rate: k * mp.log(rate) - rate - mp.loggamma(k + 1), lambda k, rate: _swapped(gammainc(k + 1, rate)))
 GAMMA_POISSON = Law(
     lambda k, a, rate: _negative_binomial(k, a, -mp.log1p(rate), mp.log(rate) - mp.log1p(rate)), _gamma_poisson_tails
@@ -464,6 +484,14 @@ def _ordered_logistic(x: Any, predictor: Any, cutpoints: Sequence[Any]) -> Any:
     return log_mass(LOGISTIC, low, high, (predictor, mpf(1)))
 
 
+def _ordered_logistic_tails(x: Any, predictor: Any, cutpoints: Sequence[Any]) -> Tails:
+    i = int(x)
+    if i == len(cutpoints):
+        return mpf(1), mpf(0)
+    z = cutpoints[i] - predictor
+    return exp(log_sigmoid(z)), exp(log_sigmoid(-z))
+
+
 def _lkj_cholesky(diagonal: Sequence[Any], eta: Any) -> Any:
     """By the diagonal of the factor, without its first entry, which is 1."""
     d = len(diagonal) + 1
@@ -482,9 +510,12 @@ def _multivariate_student_t(x: Sequence[Any], df: Any, loc: Sequence[Any], diago
     return norm - (df + d) / 2 * mp.log1p(square / df)
 
 
-CATEGORICAL_PROBS = Law(lambda x, probs: mp.log(probs[int(x)]))
-CATEGORICAL_LOGITS = Law(lambda x, logits: _log_softmax(logits)[int(x)])
-ORDERED_LOGISTIC = Law(_ordered_logistic)
+CATEGORICAL_PROBS = Law(lambda x, probs: mp.log(probs[int(x)]), _of_categories)
+CATEGORICAL_LOGITS = Law(
+    lambda x, logits: _log_softmax(logits)[int(x)],
+    lambda x, logits: _of_categories(x, [exp(p) for p in _log_softmax(logits)]),
+)
+ORDERED_LOGISTIC = Law(_ordered_logistic, _ordered_logistic_tails)
 MULTINOMIAL_PROBS = Law(lambda k, probs, _: _multinomial(k, [mp.log(p) for p in probs]))
 MULTINOMIAL_LOGITS = Law(lambda k, logits, _: _multinomial(k, _log_softmax(logits)))
 DIRICHLET, DIRICHLET_MULTINOMIAL = Law(_dirichlet), Law(_dirichlet_multinomial)

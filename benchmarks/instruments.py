@@ -27,8 +27,10 @@ class Library:
     infer: Any
 
     @staticmethod
-    def load(name: str) -> "Library":
-        """Import the library with its distributions and inference."""
+    def load(name: str, *further: str) -> "Library":
+        """Import the library with its distributions and inference, and further modules that models find in its namespace."""
+        for path in further:
+            importlib.import_module(f"{name}.{path}")
         return Library(name, *(importlib.import_module(path) for path in (name, f"{name}.distributions", f"{name}.infer")))
 
     def mcmc(self, case: Case, *, num_samples: int = 1000, **options: Any) -> Any:

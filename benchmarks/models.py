@@ -118,7 +118,7 @@ COUNTIES = 85
 
 
 @cache
-def _collection(name: str) -> Data | None:
+def collection(name: str) -> Data | None:
     """A data set of posteriordb, or None where the collection is not at hand."""
     try:
         return load_data(find_directory(), name)
@@ -133,7 +133,7 @@ def _eight_schools_data(seed: int) -> Arguments:
 
 def _radon_data(seed: int) -> Arguments:
     """Minnesota's houses, or simulated ones of the same numbers."""
-    data = _collection("radon_mn")
+    data = collection("radon_mn")
     if data is not None:
         return data["county_idx"] - 1, data["floor_measure"].astype(float), data["log_radon"] + 0.1 * seed
     rng = np.random.default_rng(seed)
@@ -143,7 +143,7 @@ def _radon_data(seed: int) -> Arguments:
 
 def _irt_data(seed: int) -> Arguments:
     """Answers of 100 persons to 20 items, or simulated ones."""
-    data = _collection("irt_2pl")
+    data = collection("irt_2pl")
     rng = np.random.default_rng(seed)
     if data is not None:
         return (data["y"] if seed == 0 else rng.permuted(data["y"], axis=1),)

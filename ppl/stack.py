@@ -217,7 +217,7 @@ def copy_message(msg: Message) -> Message:
 
 
 class Step(NamedTuple):
-    """A step of a loop: its index, a traced number, the number of steps, and the first dimension of enumerated sites, if there are."""
+    """A step of a loop: its index, a traced number, the number of steps, and the first dimension of enumerated sites, if any."""
 
     index: Any
     length: int
