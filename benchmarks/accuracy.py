@@ -289,8 +289,8 @@ is written by
 Errors of more than {BAD:g} units are left in these places. Log probabilities close to 0, of counts that are almost certain: their
 relative error is large, but they are within 2e-6 of the exact value, and so are the probabilities. A million binomial trials whose
 log odds are near 0, by 0.002 in a log probability of -207. Distribution functions and quantiles of Beta laws with a shape below
-1e-3, and those of negative binomial laws whose probability of failure float32 flushes to 0. And truncated normal distribution
-functions one rounding from a bound that is 10,000 standard deviations out.
+1e-3, and distribution functions of binomial and negative binomial laws whose probability of failure float32 flushes to 0. And
+truncated normal distribution functions one rounding from a bound that is 10,000 standard deviations out.
 
 """
 

@@ -57,7 +57,8 @@ from ppl.distributions.continuous.real import (
 from ppl.distributions.continuous.series import EulerMaruyama, GaussianRandomWalk, GaussianStateSpace
 from ppl.distributions.continuous.vectors import CAR, CirculantNormal, Dirichlet, ZeroSumNormal
 from ppl.distributions.copula import GaussianCopula, GaussianCopulaBeta
-from ppl.distributions.directional import ProjectedNormal, VonMises
+from ppl.distributions.directional.spheres import ProjectedNormal, VonMises
+from ppl.distributions.directional.torus import SineBivariateVonMises, SineSkewed
 from ppl.distributions.discrete.binary import (
     Bernoulli,
     BernoulliLogits,
@@ -101,7 +102,6 @@ from ppl.distributions.distribution import (
 from ppl.distributions.kl import kl_divergence
 from ppl.distributions.mixtures import Mixture, MixtureGeneral, MixtureSameFamily
 from ppl.distributions.support import biject_to
-from ppl.distributions.torus import SineBivariateVonMises, SineSkewed
 from ppl.distributions.truncated import (
     LeftTruncatedDistribution,
     LeftTruncatedGamma,

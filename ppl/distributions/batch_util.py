@@ -9,6 +9,7 @@ import numpy as np
 
 from ppl._typing import Shape
 from ppl.distributions.copula import GaussianCopula, GaussianCopulaBeta
+from ppl.distributions.directional.torus import SineSkewed
 from ppl.distributions.distribution import (
     Delta,
     Distribution,
@@ -19,7 +20,6 @@ from ppl.distributions.distribution import (
     TransformedDistribution,
 )
 from ppl.distributions.structure import Structure
-from ppl.distributions.torus import SineSkewed
 from ppl.distributions.util import as_operand
 
 

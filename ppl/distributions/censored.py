@@ -10,8 +10,9 @@ from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions import constraints
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.distribution import Distribution
+from ppl.distributions.distribution.validation import check_parameter
 from ppl.distributions.tails import log_tails
-from ppl.distributions.util import as_parameter, float_dtype, logdiffexp, promote_shapes, validate_sample
+from ppl.distributions.util import as_parameter, float_dtype, is_concrete, logdiffexp, promote_shapes, validate_sample
 
 
 class _Censored(Distribution):
@@ -36,7 +37,10 @@ class _Censored(Distribution):
             )
         self.base_dist = base_dist
         for field, value in indicators.items():
-            setattr(self, field, as_parameter(value))
+            flag = as_parameter(value)
+            if is_concrete(flag):  # validated or not: any other number than 0 would count as True
+                check_parameter(type(self), field, flag, constraints.boolean)
+            setattr(self, field, flag)
         batch_shape = np.broadcast_shapes(base_dist.batch_shape, *(np.shape(value) for value in indicators.values()))
         super().__init__(batch_shape, event_shape, validate_args=validate)
 
@@ -99,7 +103,7 @@ class LeftCensoredDistribution(_OneSided):
 
     Raises:
         TypeError: if validated and `base_dist` has no `cdf`.
-        ValueError: if `base_dist` has event dimensions.
+        ValueError: if `base_dist` has event dimensions, or a flag is neither 0 nor 1.
 
     Example:
         >>> from jax import numpy as jnp
@@ -126,7 +130,7 @@ class RightCensoredDistribution(_OneSided):
 
     Raises:
         TypeError: if validated and `base_dist` has no `cdf`.
-        ValueError: if `base_dist` has event dimensions.
+        ValueError: if `base_dist` has event dimensions, or a flag is neither 0 nor 1.
 
     Example:
         >>> from jax import numpy as jnp
@@ -161,7 +165,7 @@ class IntervalCensoredDistribution(_Censored):
 
     Raises:
         TypeError: if validated and `base_dist` has no `cdf`.
-        ValueError: if `base_dist` has event dimensions.
+        ValueError: if `base_dist` has event dimensions, or a flag is neither 0 nor 1.
 
     Example:
         >>> from jax import numpy as jnp

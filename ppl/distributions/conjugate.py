@@ -25,7 +25,7 @@ from ppl.distributions.discrete.shared import common_integer, filled, support_va
 from ppl.distributions.discrete.zero_inflated import ZeroInflatedDistribution, ZeroInflatedLogits, ZeroInflatedProbs
 from ppl.distributions.distribution.base import Distribution
 from ppl.distributions.special import log_betainc_pair
-from ppl.distributions.util import assert_one_of, binomial, is_concrete, lazy_property, promote_shapes, validate_sample
+from ppl.distributions.util import assert_one_of, binomial, factory, is_concrete, lazy_property, promote_shapes, validate_sample
 
 
 class BetaBinomial(Distribution):
@@ -401,6 +401,7 @@ class NegativeBinomial2(GammaPoisson):
         return to_float(self.__dict__["mean"], self._dtype)
 
 
+@factory
 def NegativeBinomial(
     total_count: ArrayLike,
     probs: ArrayLike | None = None,
@@ -419,6 +420,7 @@ def NegativeBinomial(
     return NegativeBinomialLogits(total_count, logits, validate_args=validate_args)
 
 
+@factory
 def ZeroInflatedNegativeBinomial2(
     mean: ArrayLike,
     concentration: ArrayLike,
@@ -436,6 +438,7 @@ def ZeroInflatedNegativeBinomial2(
     return ZeroInflatedDistribution(base, gate=gate, gate_logits=gate_logits, validate_args=validate_args)
 
 
+@factory
 def HurdleNegativeBinomial2(
     gate: ArrayLike, mean: ArrayLike, concentration: ArrayLike, *, validate_args: bool | None = None
 ) -> HurdleProbs:

@@ -24,13 +24,21 @@ from ppl.distributions.continuous.triangular import (
     half_log_det,
     matrix_times_vectors,
     self_outer,
-    solve_vectors,
 )
 from ppl.distributions.distribution import Distribution, ExpandedDistribution
 from ppl.distributions.special import beta_logit_quantile, gamma_log_quantile, log_ndtr, log_ndtr_inverse
 from ppl.distributions.special.elementary import is_number, operands
 from ppl.distributions.tails import log_tails
-from ppl.distributions.util import as_operand, batch_shape_of, clamp_probs, float_dtype, promote_shapes, square_dim, validate_sample
+from ppl.distributions.util import (
+    as_operand,
+    batch_shape_of,
+    clamp_probs,
+    float_dtype,
+    promote_shapes,
+    solve_vectors,
+    square_dim,
+    validate_sample,
+)
 
 # from a marginal to the standard normal law, and back -------------------------------------------------------------------
 

@@ -1,23 +1,23 @@
 """Probabilities, quantiles and moments of symmetric laws within intervals, accurate near their centre and far in their tails."""
 
-import math
+from collections.abc import Callable
 from functools import singledispatch
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from ppl._typing import Array
-from ppl.distributions.continuous.real import Cauchy, Logistic, Normal, SymmetricLocationScale
-from ppl.distributions.special import cauchy_interval_moments, normal_interval_moments
+from ppl.distributions.continuous.real import Cauchy, Laplace, Logistic, Normal, SymmetricLocationScale
+from ppl.distributions.special import (
+    angles,
+    cauchy_interval_moments,
+    normal_interval_moments,
+    quick_log_ndtr_inverse,
+    quick_ndtr_factors,
+)
 from ppl.distributions.special.elementary import LOG_2, log1mexp, operands
 from ppl.distributions.util import promote_shapes, softplus
-
-
-def tail_quantile(base: SymmetricLocationScale, log_p: Array, log_q: Array) -> Array:
-    """The standard quantile from the logarithms of both tails; the smaller one decides."""
-    z = base.standard_tail_quantile(jnp.minimum(jnp.minimum(log_p, log_q), -LOG_2))
-    return jnp.where(log_p < log_q, z, -z)
 
 
 def mass_from_zero(base: SymmetricLocationScale, z: Array) -> Array:
@@ -45,6 +45,93 @@ def stack(*zs: Array) -> Array:
     return jnp.stack(jnp.broadcast_arrays(*promote_shapes(*zs)))
 
 
+# quantiles --------------------------------------------------------------------------------------------------------------
+
+
+class Tails(NamedTuple):
+    """A standard law for `z <= 0`.
+
+    Attributes:
+        factors: gives `w` and `y` with `P(Z <= z) = w exp(y)`, where `w` is moderate.
+        quantile: the inverse of the logarithm of that.
+    """
+
+    factors: Callable[[Array], tuple[Array, Array]]
+    quantile: Callable[[Array], Array]
+
+
+def accurate_tails(base: SymmetricLocationScale) -> Tails:
+    """With all digits."""
+
+    def factors(z: Array) -> tuple[Array, Array]:
+        bounded = z > -np.inf
+        return jnp.ones_like(z), jnp.where(bounded, base.standard_log_cdf(jnp.where(bounded, z, -1.0)), -np.inf)
+
+    return Tails(factors, base.standard_tail_quantile)
+
+
+@singledispatch
+def quick_tails(base: SymmetricLocationScale) -> Tails:
+    """Good enough for draws."""
+    return accurate_tails(base)
+
+
+@quick_tails.register
+def _quick_normal(base: Normal) -> Tails:
+    return Tails(quick_ndtr_factors, quick_log_ndtr_inverse)
+
+
+@quick_tails.register
+def _quick_cauchy(base: Cauchy) -> Tails:
+    return Tails(lambda z: (angles.arccot(-z), jnp.zeros_like(z)), base.standard_tail_quantile)
+
+
+@quick_tails.register
+def _quick_laplace(base: Laplace) -> Tails:
+    return Tails(lambda z: (jnp.full_like(z, 0.5), z), base.standard_tail_quantile)
+
+
+@quick_tails.register
+def _quick_logistic(base: Logistic) -> Tails:
+    return Tails(lambda z: (1.0 / (1.0 + jnp.exp(z)), z), lambda log_p: log_p - jnp.log(1.0 - jnp.exp(log_p)))
+
+
+def quantile_below(tails: Tails, b: Array, q: Array, rest: Array) -> Array:
+    """The standard quantile of `q` given that `Z <= b`, where `rest = 1 - q`; without some digits near 0."""
+    b, q, rest = promote_shapes(b, q, rest)
+    below = b <= 0
+    w, y = tails.factors(jnp.where(below, b, -b))
+    tail = w * jnp.exp(y)  # what lies above b, where that is positive
+    mass = 1.0 - tail
+    p, q = jnp.where(below, q * w, q * mass), tail + rest * mass
+    return _smaller_tail(tails, below, jnp.where(below, y, 0.0), p, q)
+
+
+def quantile_between(tails: Tails, a: Array, b: Array, q: Array, rest: Array) -> Array:
+    """The standard quantile of `q` given that `a <= Z <= b`, where `rest = 1 - q`; without some digits near 0."""
+    a, b, q, rest = promote_shapes(a, b, q, rest)
+    turned = a + b > 0  # about 0, so that most of the interval, or all of it, lies below
+    a, b = jnp.where(turned, -b, a), jnp.where(turned, -a, b)
+    q, rest = jnp.where(turned, rest, q), jnp.where(turned, q, rest)
+    below = b <= 0
+    (w_low, w), (y_low, y) = tails.factors(stack(a, jnp.where(below, b, -b)))
+    unit = jnp.where(below, y, 0.0)
+    low, tail = w_low * jnp.exp(y_low - unit), w * jnp.exp(y)
+    mass = jnp.where(below, w, 1.0 - tail) - low
+    z = _smaller_tail(tails, below, unit, low + q * mass, tail + rest * mass)
+    return jnp.where(turned, -z, z)
+
+
+def _smaller_tail(tails: Tails, below: Array, unit: Array, p: Array, q: Array) -> Array:
+    """The `z` with the probability `p exp(unit)` below it and `q` above it, by the smaller one: `p` where it lies `below`."""
+    lower = below | (p <= q)
+    z = tails.quantile(jnp.minimum(jnp.log(jnp.where(lower, p, q)) + unit, -LOG_2))
+    return jnp.where(lower, z, -z)
+
+
+# probabilities ----------------------------------------------------------------------------------------------------------
+
+
 @singledispatch
 def log_interval_mass(base: SymmetricLocationScale, a: Array, b: Array) -> tuple[Array, Array]:
     """`log P(a < Z < b)` as a sum, whose first part may be large, and is the same for intervals that start far in the upper tail.
@@ -67,9 +154,11 @@ def _cauchy_log_mass(base: Cauchy, a: Array, b: Array) -> tuple[Array, Array]:
     a, b = promote_shapes(a, b)
     size = jnp.maximum(jnp.maximum(jnp.abs(a), jnp.abs(b)), 1.0)
     length = jnp.maximum(b - a, float(jnp.finfo(a.dtype).epsneg) * size)
-    # arctan b - arctan a, scaled lest a b overflow
-    angle = lax.atan2(*jnp.broadcast_arrays(length / size, 1.0 / size + a * (b / size)))
-    return jnp.zeros_like(angle), jnp.log(angle / math.pi)
+    # arctan b - arctan a is the angle of (1 + a b, b - a), scaled lest a b overflow
+    cotangent = (1.0 / size + a * (b / size)) / (length / size)
+    share = angles.arccot(jnp.abs(cotangent))
+    share = jnp.where(cotangent < 0, 1.0 - share, share)
+    return jnp.zeros_like(share), jnp.log(share)
 
 
 @log_interval_mass.register
@@ -77,6 +166,9 @@ def _logistic_log_mass(base: Logistic, a: Array, b: Array) -> tuple[Array, Array
     a, b = promote_shapes(a, b)
     length = jnp.maximum(b - a, float(jnp.finfo(a.dtype).epsneg) * jnp.maximum(jnp.abs(a), jnp.abs(b)))
     return -softplus(-b) - softplus(a), log1mexp(-length)
+
+
+# moments ----------------------------------------------------------------------------------------------------------------
 
 
 @singledispatch

@@ -12,13 +12,17 @@ from ppl.distributions.continuous.interval import Beta, Kumaraswamy
 from ppl.distributions.continuous.multivariate_normal import MultivariateNormal
 from ppl.distributions.continuous.positive import Gamma, Weibull
 from ppl.distributions.continuous.real import Normal
-from ppl.distributions.continuous.triangular import add, difference, half_log_det, over_rows, solve_vectors, transpose
+from ppl.distributions.continuous.triangular import add, difference, half_log_det, over_rows, transpose
 from ppl.distributions.continuous.vectors import CirculantNormal, Dirichlet, circulant_sum
 from ppl.distributions.discrete.categorical import CategoricalProbs
 from ppl.distributions.distribution import Delta, Distribution, ExpandedDistribution, Independent, MaskedDistribution
 from ppl.distributions.special.elementary import operands
 from ppl.distributions.special.gamma import log_beta
-from ppl.distributions.util import promote_shapes, sum_rightmost
+from ppl.distributions.util import (
+    promote_shapes,
+    solve_vectors,
+    sum_rightmost,
+)
 
 __all__ = ["kl_divergence"]
 

@@ -15,7 +15,7 @@ from ppl.distributions.discrete.categorical import CategoricalLogits, Categorica
 from ppl.distributions.discrete.numerics import logsumexp, select, to_float
 from ppl.distributions.discrete.parameters import safe_log
 from ppl.distributions.distribution.base import Distribution
-from ppl.distributions.util import as_operand, promote_shapes, validate_sample
+from ppl.distributions.util import as_operand, factory, promote_shapes, validate_sample
 
 
 class _Mixture(Distribution):
@@ -375,6 +375,7 @@ def _checked_components(components: Any, size: int) -> list[Distribution]:
     return list(components)
 
 
+@factory
 def Mixture(
     mixing_distribution: CategoricalProbs | CategoricalLogits,
     component_distributions: Distribution | Sequence[Distribution],

@@ -20,6 +20,7 @@ from jax.random import binomial, fold_in, randint, split
 
 from ppl._random import generate, to_normal, to_uniform, words
 from ppl._typing import Array, ArrayLike, Key, Shape
+from ppl.distributions.special import angles
 
 __all__ = [
     "bernoulli",
@@ -36,6 +37,7 @@ __all__ = [
     "loggamma",
     "logistic",
     "normal",
+    "open_uniform",
     "rademacher",
     "randint",
     "split",
@@ -60,8 +62,9 @@ def _unit(key: Key, shape: Shape, dtype: Any) -> Array:
     return lax.reshape(to_uniform(bits, dtype)[:size], shape)
 
 
-def _open_unit(key: Key, shape: Shape, dtype: Any) -> Array:
-    """Uniform on (0, 1), in the middle of the cells of `_unit`."""
+@_drawing
+def open_uniform(key: Key, shape: Shape = (), dtype: Any = float) -> Array:
+    """Uniform on (0, 1), in the middle of the cells of `uniform`, so that one minus it is exact."""
     unit = _unit(key, shape, dtype)
     return unit + 0.5 * jnp.finfo(unit.dtype).eps
 
@@ -93,13 +96,13 @@ def normal(key: Key, shape: Shape = (), dtype: Any = float) -> Array:
 @_drawing
 def exponential(key: Key, shape: Shape = (), dtype: Any = float) -> Array:
     """Exponential with mean 1."""
-    return -lax.log1p(-_open_unit(key, shape, dtype))
+    return -lax.log1p(-open_uniform(key, shape, dtype))
 
 
 @_drawing
 def logistic(key: Key, shape: Shape = (), dtype: Any = float) -> Array:
     """Logistic of scale 1."""
-    unit = _open_unit(key, shape, dtype)
+    unit = open_uniform(key, shape, dtype)
     return lax.log(unit) - lax.log1p(-unit)
 
 
@@ -112,14 +115,20 @@ def gumbel(key: Key, shape: Shape = (), dtype: Any = float) -> Array:
 @_drawing
 def laplace(key: Key, shape: Shape = (), dtype: Any = float) -> Array:
     """Laplace of scale 1."""
-    both = 2 * _open_unit(key, shape, dtype) - 1
+    both = 2 * open_uniform(key, shape, dtype) - 1
     return -lax.sign(both) * lax.log1p(-lax.abs(both))
 
 
 @_drawing
 def cauchy(key: Key, shape: Shape = (), dtype: Any = float) -> Array:
     """Cauchy of scale 1."""
-    return lax.tan(math.pi * (_unit(key, shape, dtype) - 0.5))
+    return cauchy_quantile(open_uniform(key, shape, dtype))
+
+
+def cauchy_quantile(u: Array) -> Array:
+    """`tan(pi (u - 1/2))`, for `0 < u < 1`."""
+    upper = angles.cot(jnp.minimum(u, 1.0 - u))
+    return jnp.where(u < 0.5, -upper, upper)
 
 
 @partial(jax.jit, static_argnames="shape")

@@ -110,6 +110,11 @@ def _below(constraint: Any) -> Transform:
     return ComposeTransform([ExpTransform(), AffineTransform(constraint.upper_bound, -1, domain=constraints.positive)])
 
 
+@biject_to.register(constraints._HalfLine)
+def _on_one_side(constraint: Any) -> Transform:
+    return ComposeTransform([ExpTransform(), AffineTransform(constraint.bound, constraint.sign, domain=constraints.positive)])
+
+
 @biject_to.register(constraints.interval)
 def _between(constraint: Any) -> Transform:
     lower, upper = promote_shapes(as_operand(constraint.lower_bound), as_operand(constraint.upper_bound))

@@ -9,17 +9,24 @@ import numpy as np
 from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions import constraints, random
 from ppl.distributions.constraints import Constraint
+from ppl.distributions.continuous.heavy import DoublyTruncatedPowerLaw as DoublyTruncatedPowerLaw  # names that NumPyro has here
+from ppl.distributions.continuous.heavy import LowerTruncatedPowerLaw as LowerTruncatedPowerLaw
 from ppl.distributions.continuous.numerics import as_value, filled, with_value, within
+from ppl.distributions.continuous.polya_gamma import TruncatedPolyaGamma as TruncatedPolyaGamma
 from ppl.distributions.continuous.positive import Gamma
 from ppl.distributions.continuous.real import Cauchy, Normal, SymmetricLocationScale
 from ppl.distributions.distribution import Distribution
 from ppl.distributions.intervals import (
+    Tails,
+    accurate_tails,
     interval_moments,
     log_interval_mass,
     mass_from_zero,
     polished,
+    quantile_below,
+    quantile_between,
+    quick_tails,
     stack,
-    tail_quantile,
 )
 from ppl.distributions.special import (
     gamma_interval_log_mass,
@@ -27,8 +34,8 @@ from ppl.distributions.special import (
     gamma_log_quantile,
     log_gammainc_pair,
 )
-from ppl.distributions.special.elementary import is_number, log1mexp, operands
-from ppl.distributions.util import as_parameter, float_dtype, is_concrete, promote_shapes, validate_sample
+from ppl.distributions.special.elementary import is_number, operands
+from ppl.distributions.util import as_parameter, factory, float_dtype, is_concrete, promote_shapes, validate_sample
 
 
 class _Truncated(Distribution):
@@ -45,13 +52,12 @@ class _Truncated(Distribution):
     def _dtype(self) -> Any:
         return float_dtype(*jax.tree_util.tree_leaves(self))
 
+    def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
+        return self._quick_quantile(random.open_uniform(key, self.shape(sample_shape), self._dtype))
+
     def _quick_quantile(self, q: Array) -> Array:
         """`icdf` for draws, which need not have all its digits."""
         return self.icdf(q)
-
-    def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
-        dtype = self._dtype
-        return self._quick_quantile(random.uniform(key, self.shape(sample_shape), dtype, float(jnp.finfo(dtype).tiny)))
 
     def _log_mass(self) -> Array:
         """The logarithm of the probability that the base lies within the bounds."""
@@ -93,17 +99,21 @@ class _SymmetricTruncated(_Truncated):
         """`x` moved to the bound that it exceeds by rounding."""
         raise self._missing("icdf")
 
-    def _tail_quantile(self, q: Array) -> Array:
-        """The standardized quantile from the logarithms of tails: without some digits near 0."""
+    def _quantile(self, tails: Tails, q: Array) -> Array:
+        """The standardized quantile, without some digits near 0."""
         raise self._missing("icdf")
 
     def _quick_quantile(self, q: Array) -> Array:
-        return self._clip(self.base_dist.unstandardize(self._tail_quantile(q)))
+        return self._clip(self.base_dist.unstandardize(self._quantile(quick_tails(self.base_dist), q)))
 
     def icdf(self, q: ArrayLike) -> Array:
         q = as_value(q, self._dtype)
-        low, high = (mass_from_zero(self.base_dist, bound) for bound in self._bounds())
-        z = polished(self.base_dist, self._tail_quantile(q), low, high, q)
+        q = jnp.where((q >= 0) & (q <= 1), q, np.nan)
+        low, high = self._bounds()
+        below_low, below_high = (mass_from_zero(self.base_dist, bound) for bound in (low, high))
+        z = polished(self.base_dist, self._quantile(accurate_tails(self.base_dist), q), below_low, below_high, q)
+        z, q, low, high = promote_shapes(z, q, low, high)
+        z = jnp.where(q == 0, low, jnp.where(q == 1, high, z))
         return self._clip(self.base_dist.unstandardize(z))
 
     @property
@@ -170,10 +180,8 @@ class LeftTruncatedDistribution(_SymmetricTruncated):
         x, low = promote_shapes(x, self.low)
         return jnp.maximum(x, low)
 
-    def _tail_quantile(self, q: Array) -> Array:
-        q, log_mass = promote_shapes(q, self._log_mass())
-        log_survival = log_mass + jnp.log1p(-q)
-        return tail_quantile(self.base_dist, log1mexp(jnp.minimum(log_survival, 0.0)), log_survival)
+    def _quantile(self, tails: Tails, q: Array) -> Array:
+        return -quantile_below(tails, -self.base_dist.standardize(self.low), 1.0 - q, q)
 
 
 class RightTruncatedDistribution(_SymmetricTruncated):
@@ -226,10 +234,8 @@ class RightTruncatedDistribution(_SymmetricTruncated):
         x, high = promote_shapes(x, self.high)
         return jnp.minimum(x, high)
 
-    def _tail_quantile(self, q: Array) -> Array:
-        q, log_mass = promote_shapes(q, self._log_mass())
-        log_cdf = log_mass + jnp.log(q)
-        return tail_quantile(self.base_dist, log_cdf, log1mexp(jnp.minimum(log_cdf, 0.0)))
+    def _quantile(self, tails: Tails, q: Array) -> Array:
+        return quantile_below(tails, self.base_dist.standardize(self.high), q, 1.0 - q)
 
 
 class TwoSidedTruncatedDistribution(_SymmetricTruncated):
@@ -291,13 +297,8 @@ class TwoSidedTruncatedDistribution(_SymmetricTruncated):
         x, low, high = promote_shapes(x, self.low, self.high)
         return jnp.clip(x, low, high)
 
-    def _tail_quantile(self, q: Array) -> Array:
-        a, b = self._bounds()
-        q, *tails = promote_shapes(q, *self.base_dist.standard_log_cdf(stack(a, b, -a, -b)))
-        log_q, log_rest = jnp.log(q), jnp.log1p(-q)
-        log_cdf = jnp.logaddexp(tails[0] + log_rest, tails[1] + log_q)
-        log_survival = jnp.logaddexp(tails[2] + log_rest, tails[3] + log_q)
-        return tail_quantile(self.base_dist, log_cdf, log_survival)
+    def _quantile(self, tails: Tails, q: Array) -> Array:
+        return quantile_between(tails, *self._bounds(), q, 1.0 - q)
 
 
 def _bound(x: ArrayLike | None, infinite: float) -> ArrayLike | None:
@@ -306,6 +307,7 @@ def _bound(x: ArrayLike | None, infinite: float) -> ArrayLike | None:
     return None if x is None or (np.ndim(x) == 0 and is_concrete(x) and np.asarray(x) == infinite) else x
 
 
+@factory
 def TruncatedDistribution(  # noqa: N802
     base_dist: Distribution,
     low: ArrayLike | None = None,
@@ -339,6 +341,7 @@ def TruncatedDistribution(  # noqa: N802
     return TwoSidedTruncatedDistribution(base_dist, low, high, validate_args=validate_args)
 
 
+@factory
 def TruncatedNormal(  # noqa: N802
     loc: ArrayLike = 0.0,
     scale: ArrayLike = 1.0,
@@ -351,6 +354,7 @@ def TruncatedNormal(  # noqa: N802
     return TruncatedDistribution(Normal(loc, scale, validate_args=validate_args), low, high, validate_args=validate_args)
 
 
+@factory
 def TruncatedCauchy(  # noqa: N802
     loc: ArrayLike = 0.0,
     scale: ArrayLike = 1.0,
@@ -530,6 +534,7 @@ class TwoSidedTruncatedGamma(_GammaTruncated):
         return self.low, self.high
 
 
+@factory
 def TruncatedGamma(  # noqa: N802
     concentration: ArrayLike = 1.0,
     rate: ArrayLike = 1.0,

@@ -224,7 +224,7 @@ CATEGORIES = [
         invalid={"predictor": np.nan, "cutpoints": CUTPOINTS[::-1]},
         outside=(-1, 4),
         others=({"predictor": -2.0, "cutpoints": OTHER_CUTPOINTS}, {"predictor": 3.0, "cutpoints": OTHER_CUTPOINTS}),
-        without=NO_QUANTILES,
+        without=NO_ICDF,
     ),
     Case(
         "OrderedLogistic-two",
@@ -233,7 +233,7 @@ CATEGORIES = [
         ordered_logistic,
         outside=(-1, 2),
         others=({"predictor": -2.0, "cutpoints": CUTPOINTS[1:2]},),
-        without=NO_QUANTILES,
+        without=NO_ICDF,
     ),
 ]
 

@@ -253,7 +253,7 @@ MATRICES = [
         invalid={"concentration": 2.0, "scale_matrix": NOT_POSITIVE},
         outside=(NOT_POSITIVE,),
         others=({"concentration": 40.0, "scale_matrix": COV_B},),
-        without=NO_ENTROPY | NO_RSAMPLE,
+        without=NOT_SCALAR | NO_RSAMPLE,
     ),
     Case(
         "InverseWishartCholesky",

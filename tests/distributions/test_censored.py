@@ -138,5 +138,10 @@ def test_errors_name_what_is_wrong(kind: Any) -> None:
         kind(dist.Dirichlet(np.ones(3)), True)
     with pytest.raises(TypeError, match="needs a distribution as base_dist, but got float"):
         kind(1.0, True)
-    with pytest.raises(ValueError, match="invalid censored parameter"):
-        kind(dist.Normal(0.0, 1.0), 0.5, validate_args=True)
+    for validate in (True, False):
+        with pytest.raises(ValueError, match=f"{kind.__name__} distribution got invalid censored parameter"):
+            kind(dist.Normal(0.0, 1.0), np.array([0.0, 0.5]), validate_args=validate)
+        with pytest.raises(TypeError, match="invalid censored parameter"):
+            kind(dist.Normal(0.0, 1.0), "no", validate_args=validate)
+    with pytest.raises(ValueError, match="invalid right_censored parameter"):
+        dist.IntervalCensoredDistribution(dist.Normal(0.0, 1.0), True, 2)

@@ -12,6 +12,7 @@ from scipy import special as sc
 from scipy import stats
 
 import ppl.distributions as dist
+from ppl.distributions import random as draws
 from ppl.distributions import special
 
 MAX_Z = 5.0
@@ -38,9 +39,32 @@ def primitives(function: Any, *args: Any) -> list[str]:
 # special functions ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("x64", "rtol"), [(False, 5e-7), (True, 2e-15)])
+def test_angles_in_half_turns(x64: bool, rtol: float) -> None:
+    dtype = np.float64 if x64 else np.float32
+    x = np.concatenate([np.logspace(-30, 30, 61), np.linspace(0.5, 2.0, 301)]).astype(dtype)
+    t = np.concatenate([np.logspace(-30, -1, 30), np.linspace(0.1, 0.5, 200, endpoint=False)]).astype(dtype)
+    with jax.enable_x64(x64):
+        functions = (special.angles.arctan, special.angles.arccot, special.angles.cot)
+        (arctan, arccot, cot), slopes = jax.jit(
+            lambda x, t: tuple(zip(*(jax.jvp(f, (y,), (jnp.ones_like(y),)) for f, y in zip(functions, (x, x, t)))))
+        )(x, t)
+        below = jax.jit(special.angles.arctan)(-x)
+    wide, turns = x.astype(np.longdouble), t.astype(np.longdouble)
+    pi = np.longdouble(np.pi) + np.longdouble(1.2246467991473532e-16)
+    np.testing.assert_allclose(arctan, np.arctan(wide) / pi, rtol=rtol)
+    np.testing.assert_allclose(below, -np.arctan(wide) / pi, rtol=rtol)
+    np.testing.assert_allclose(arccot, np.arctan(1 / wide) / pi, rtol=rtol)
+    np.testing.assert_allclose(cot, 1 / np.tan(pi * turns), rtol=rtol)
+    with np.errstate(over="ignore"):
+        expected = (1 / (pi * (1 + wide**2)), -1 / (pi * (1 + wide**2)), -pi / np.sin(pi * turns) ** 2)
+        for slope, exact in zip(slopes, expected):
+            np.testing.assert_allclose(slope, exact.astype(dtype), rtol=4 * rtol, atol=np.finfo(dtype).tiny)
+
+
 @pytest.mark.parametrize(("dtype", "rtol"), [(np.float32, 5e-6), (np.float64, 1e-11)])
 def test_the_normal_tail_and_its_inverse(dtype: Any, rtol: float) -> None:
-    x = np.concatenate([-np.logspace(-2, 3.5, 60), [0.0, 0.5, 3.0]]).astype(dtype)
+    x = np.concatenate([-np.logspace(-2, 3.5, 60), [0.0, 0.5, 3.0, 5.0]]).astype(dtype)
     with jax.enable_x64(dtype == np.float64):
         log_p, slope = jax.jit(lambda x: (special.log_ndtr(x), jax.vmap(jax.grad(special.log_ndtr))(x)))(x)
         back = jax.jit(special.log_ndtr_inverse)(log_p[:60])
@@ -346,6 +370,33 @@ def test_truncation_to_a_short_interval(base: Any) -> None:
     np.testing.assert_allclose(log_density, np.log(1e3), rtol=1e-6)
     np.testing.assert_allclose(quantile, x / (2 * density), rtol=3e-6)
     assert abs(far - np.log(2.0**19)) < 2
+
+
+@pytest.mark.parametrize(
+    "base", [dist.Normal(), dist.Cauchy(), dist.Laplace(), dist.Logistic(), dist.SoftLaplace(0.0, 1.0), dist.StudentT(3.0)]
+)
+def test_draws_of_truncated_laws_are_quantiles_wherever_the_bounds_lie(base: Any) -> None:
+    """Of the uniform numbers of the same key, up to the digits that draws do without, with derivatives that are finite."""
+    bounds = np.array([-np.inf, -1e4, -30.0, -1.0, 0.0, 0.5, 3.0, 30.0, 1e4], np.float32)
+    low, high = bounds[:-1], np.append(bounds[1:-1], np.inf).astype(np.float32)
+
+    @jax.jit
+    def run(key: Any, low: Any, high: Any) -> Any:
+        out = []
+        for kind, args in (
+            (dist.LeftTruncatedDistribution, (low,)),
+            (dist.RightTruncatedDistribution, (high,)),
+            (dist.TwoSidedTruncatedDistribution, (low, high)),
+        ):
+            d = kind(base, *args)
+            slopes = jax.grad(lambda args, kind=kind: jnp.tanh(kind(base, *args).sample(key, (50,))).sum())(args)
+            out.append((d.sample(key, (50,)), d.icdf(draws.open_uniform(key, (50, len(low)))), d.support(d.sample(key)), slopes))
+        return out
+
+    for x, quantile, inside, slopes in run(random.key(1), low, high):
+        np.testing.assert_allclose(x, quantile, rtol=2e-5, atol=2e-6)
+        assert np.all(inside)
+        assert all(np.isfinite(leaf).all() for leaf in slopes)
 
 
 def test_truncated_gamma_moments_far_in_both_tails() -> None:

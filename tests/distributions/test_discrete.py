@@ -341,13 +341,34 @@ def test_a_categorical_needs_an_axis_of_categories() -> None:
         dist.OrderedLogistic(0.5, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: dist.Bernoulli(probs=2.0), "Bernoulli"),
+        (lambda: dist.Categorical(), "Categorical"),
+        (lambda: dist.Binomial(3, logits=np.nan), "Binomial"),
+        (lambda: dist.Multinomial(3, probs=0.5), "Multinomial"),
+        (lambda: dist.NegativeBinomial(-1.0, probs=0.5), "NegativeBinomial"),
+        (lambda: dist.TruncatedNormal(0.0, -1.0, low=0.0), "TruncatedNormal"),
+    ],
+)
+def test_errors_name_the_function_that_was_called(make: Any, name: str) -> None:
+    with pytest.raises(ValueError) as info:
+        make()
+    assert f"in the call of {name}(...)" in info.value.__notes__
+
+
 def test_ordered_logistic_is_a_categorical() -> None:
     d = dist.OrderedLogistic(np.array([0.4, -1.0]), np.array([-1.0, 0.3, 0.9]))
     assert isinstance(d, dist.CategoricalProbs)
     np.testing.assert_allclose(np.sum(d.probs, -1), 1.0, rtol=1e-6)
     np.testing.assert_allclose(d.log_prob(d.enumerate_support()), np.log(np.asarray(d.probs)).T, rtol=1e-5)
-    with pytest.raises(NotImplementedError):
-        d.entropy()
+    np.testing.assert_allclose(d.entropy(), stats.entropy(np.asarray(d.probs), axis=-1), rtol=1e-5)
+    two = dist.OrderedLogistic(0.3, np.array([0.0]))
+    np.testing.assert_allclose(two.entropy(), stats.entropy(two.probs), rtol=1e-5)
+    far = dist.OrderedLogistic(1e4, np.array([-1.0, 0.3]))
+    assert far.entropy() == 0
+    assert np.isfinite(jax.grad(lambda p: dist.OrderedLogistic(p, np.array([-1.0, 0.3])).entropy())(1e4))
 
 
 # vectors of counts ------------------------------------------------------------------------------------------------------

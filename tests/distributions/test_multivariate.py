@@ -313,6 +313,7 @@ def test_nothing_runs_at_construction() -> None:
         (lambda: ZeroSumNormal(-1.0, (3,)), "invalid scale"),
         (lambda: CAR(0.0, 0.5, 1.0, np.array([[0.0, 1.0], [0.0, 0.0]])), "symmetric"),
         (lambda: CAR(0.0, 0.5, 1.0, np.zeros((2, 2))), "isolated"),
+        (lambda: CAR(0.0, 0.5, 1.0, np.array([[0.0, np.inf], [np.inf, 0.0]])), "CAR distribution got invalid adj_matrix"),
         (lambda: CAR(0.0, 0.5, 1.0, jnp.ones((2, 2)), is_sparse=True), "is_sparse=True, adj_matrix must be"),
         (lambda: CAR(0.0, 1.5, 1.0, GRAPH), "invalid correlation"),
         (lambda: CirculantNormal(np.zeros(3)), "exactly one of covariance_row, covariance_rfft"),
@@ -332,6 +333,8 @@ def test_sparse_car_takes_scipy_matrices() -> None:
 
     d = CAR(LOC, 0.6, 2.0, csr_matrix(GRAPH), is_sparse=True)
     np.testing.assert_allclose(d.log_prob(np.zeros(3)), CAR(LOC, 0.6, 2.0, GRAPH).log_prob(np.zeros(3)), rtol=1e-12)
+    with pytest.raises(TypeError, match="CAR distribution got invalid adj_matrix parameter"):
+        CAR(LOC, 0.6, 2.0, GRAPH + 0j)
     with pytest.raises(ValueError, match="pass is_sparse=True"):
         CAR(LOC, 0.6, 2.0, csr_matrix(GRAPH))
 

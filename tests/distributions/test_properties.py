@@ -1,5 +1,6 @@
 """Construction, structure and shapes of every case of the table; nothing is compiled here."""
 
+import importlib
 import pickle
 import re
 from typing import Any
@@ -56,6 +57,19 @@ def test_every_family_is_in_the_table_or_in_a_file_of_its_own() -> None:
     named = {name for names in ELSEWHERE.values() for name in names.split()}
     in_table = {type(case.build()) for case in EVERY}
     assert {family.__name__ for family in families - in_table} == named
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("continuous", "HurdleGamma HurdleLogNormal Normal RelaxedBernoulli RelaxedBernoulliLogits"),
+        ("directional", "ProjectedNormal SineBivariateVonMises SineSkewed VonMises"),
+        ("truncated", "DoublyTruncatedPowerLaw LowerTruncatedPowerLaw TruncatedNormal TruncatedPolyaGamma"),
+    ],
+)
+def test_families_are_found_where_numpyro_has_them(module: str, names: str) -> None:
+    found = importlib.import_module(f"ppl.distributions.{module}")
+    assert all(getattr(found, name) is getattr(dist, name) for name in names.split())
 
 
 @cases(EVERY)

@@ -298,11 +298,30 @@ def test_codomain_follows_domain(transform: Any, codomain: Any) -> None:
     assert transform.codomain == codomain
 
 
-def test_traced_scale_counts_as_positive() -> None:
-    def lower(scale: Any) -> Any:
-        return AffineTransform(1.0, scale, constraints.positive).codomain.lower_bound
+@pytest.mark.parametrize(
+    "domain", [constraints.positive, constraints.less_than(2.0), constraints.interval(-1.0, 3.0), constraints.unit_interval]
+)
+def test_the_image_under_a_scale_of_unknown_sign(domain: Any) -> None:
+    """Traced, and of both signs; as under each sign by itself."""
+    x, y = np.array([-0.5, 0.0, 0.3, 4.0], np.float32), np.linspace(-9.1, 9.1, 20, dtype=np.float32)
+    scales = np.array([2.0, -2.0], np.float32)
 
-    assert jax.jit(lower)(2.0) == 1.0
+    def run(scale: Any) -> Any:
+        codomain = AffineTransform(1.0, scale, domain).codomain
+        t = biject_to(codomain)
+        z = t(x)
+        return codomain(y), codomain.feasible_like(x), z, t.inv(z), t.log_abs_det_jacobian(x, z)
+
+    for scale in scales:
+        known = AffineTransform(1.0, scale, domain).codomain
+        inside, feasible, z, back, log_det = jax.jit(run)(scale)
+        np.testing.assert_array_equal(inside, known(y))
+        assert np.all(known(np.asarray(feasible))) and np.all(known(np.asarray(z)))
+        np.testing.assert_allclose(back, x, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(log_det, biject_to(known).log_abs_det_jacobian(x, z), rtol=1e-5)
+    both = AffineTransform(1.0, scales, domain).codomain
+    each = [AffineTransform(1.0, scale, domain).codomain(y) for scale in scales]
+    np.testing.assert_array_equal(both(y[:, None]), np.stack(each, -1))
 
 
 def test_compose_counts_event_dimensions() -> None:

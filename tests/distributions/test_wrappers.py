@@ -169,6 +169,24 @@ def test_transformed_matches_scipy() -> None:
     np.testing.assert_allclose(traced(-2.0, 1.0), st.norm.cdf(0.5), rtol=1e-5)
 
 
+@pytest.mark.parametrize("base", [dist.HalfNormal(1.0), dist.Uniform(-1.0, 2.0), dist.Beta(2.0, 3.0)])
+@pytest.mark.parametrize("scale", [-2.0, 0.5])
+def test_a_traced_scale_may_be_negative(base: Any, scale: float) -> None:
+    def run(scale: Any, y: Any) -> Any:
+        d = dist.TransformedDistribution(base, transforms.AffineTransform(1.0, scale, domain=base.support), validate_args=False)
+        return d.log_prob(y), d.cdf(y), d.support(y), d.support(d.sample(jax.random.key(0), (50,)))
+
+    x = np.array([-7.0, -0.8, 0.2, 0.7, 1.9, 9.0], np.float32)
+    log_prob, cdf, inside, drawn = jax.jit(run)(scale, 1.0 + scale * x)
+    with pytest.warns(UserWarning, match="Out-of-support"):
+        expected = base.log_prob(x)
+    np.testing.assert_allclose(log_prob, np.where(base.support(x), expected - np.log(abs(scale)), -np.inf), rtol=1e-5)
+    below = base.cdf(x)
+    np.testing.assert_allclose(cdf, below if scale > 0 else 1 - below, rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(inside, base.support(x))
+    assert np.all(drawn)
+
+
 def test_values_outside_have_no_density_and_finite_gradients() -> None:
     def log_prob(loc: Any) -> Any:
         return (

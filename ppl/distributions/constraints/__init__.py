@@ -50,6 +50,7 @@ from ppl.distributions.constraints.scalars import (
     _Complex,
     _GreaterThan,
     _GreaterThanEq,
+    _HalfLine,
     _Interval,
     _LessThan,
     _LessThanEq,

@@ -2,11 +2,12 @@
 
 from math import isfinite
 
+import jax.numpy as jnp
 import numpy as np
 
 from ppl._typing import ArrayLike
 from ppl.distributions.constraints.base import Constraint, ParameterFreeConstraint, comparable, full_like, xp
-from ppl.distributions.util import as_operand, as_parameter, promote_shapes
+from ppl.distributions.util import as_operand, as_parameter, is_concrete, promote_shapes
 
 
 class _Real(ParameterFreeConstraint):
@@ -64,6 +65,30 @@ class _LessThanEq(_LessThan):
     def check(self, x: ArrayLike) -> ArrayLike:
         x, upper = comparable(x, self.upper_bound)
         return x <= upper
+
+
+class _HalfLine(Constraint):
+    """The numbers above `bound` where `sign` is positive, those below it elsewhere: signs may be traced, or of both kinds."""
+
+    leaf_fields = ("bound", "sign")
+
+    def __init__(self, bound: ArrayLike, sign: ArrayLike) -> None:
+        self.bound = as_parameter(bound)
+        self.sign = as_parameter(sign)
+
+    @property
+    def lower_bound(self) -> ArrayLike:
+        """`bound` where the line goes up from there, else -inf."""
+        bound, sign = promote_shapes(as_operand(self.bound), as_operand(self.sign))
+        return (np if is_concrete(sign) and is_concrete(bound) else jnp).where(sign > 0, bound, -np.inf)
+
+    def check(self, x: ArrayLike) -> ArrayLike:
+        x, bound, sign = comparable(x, self.bound, self.sign)
+        return ((sign > 0) & (x > bound)) | ((sign < 0) & (x < bound))
+
+    def feasible_like(self, prototype: ArrayLike) -> ArrayLike:
+        bound, sign = promote_shapes(as_operand(self.bound), as_operand(self.sign))
+        return full_like(prototype, bound + sign)
 
 
 class _Interval(Constraint):

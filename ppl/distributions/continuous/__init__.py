@@ -41,3 +41,5 @@ from ppl.distributions.continuous.real import (
 )
 from ppl.distributions.continuous.series import EulerMaruyama, GaussianRandomWalk, GaussianStateSpace
 from ppl.distributions.continuous.vectors import CAR, CirculantNormal, Dirichlet, ZeroSumNormal
+from ppl.distributions.discrete.hurdle import HurdleGamma, HurdleLogNormal
+from ppl.distributions.discrete.relaxed import RelaxedBernoulli, RelaxedBernoulliLogits

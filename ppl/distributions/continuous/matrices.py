@@ -25,13 +25,20 @@ from ppl.distributions.continuous.triangular import (
     over_rows,
     prepend_ones,
     self_outer,
-    solve_vectors,
     transpose,
 )
 from ppl.distributions.distribution.base import Distribution
 from ppl.distributions.distribution.transformed import TransformedDistribution
 from ppl.distributions.transforms import CholeskyTransform
-from ppl.distributions.util import as_operand, cholesky_of_inverse, promote_shapes, solve_rows, square_dim, validate_sample
+from ppl.distributions.util import (
+    as_operand,
+    cholesky_of_inverse,
+    promote_shapes,
+    solve_rows,
+    solve_vectors,
+    square_dim,
+    validate_sample,
+)
 
 __all__ = ["InverseWishart", "InverseWishartCholesky", "MatrixNormal", "Wishart", "WishartCholesky"]
 
@@ -168,6 +175,14 @@ class _ScaleOfMatrices(Distribution):
         """`log 2^(nu d/2) Gamma_d(nu/2)`, what both laws are divided by."""
         nu, d = as_operand(self.concentration), self.event_shape[-1]
         return lgamma_sum(0.5 * nu, -0.5 * np.arange(d)) + 0.25 * d * (d - 1) * math.log(math.pi) + 0.5 * d * math.log(2) * nu
+
+    def _entropy(self, excess: int) -> Array:
+        """`(d+1) log det C + log Gamma_d(nu/2) - (nu + excess)/2 digamma_d(nu/2) + nu d/2`, with `C` the factor of the scale."""
+        nu, d = jnp.asarray(self.concentration), self.event_shape[-1]
+        gamma_part = self._log_constant() - 0.5 * d * math.log(2) * nu
+        digammas = lax.digamma(0.5 * self._degrees(-np.arange(d))).sum(-1)
+        of_nu = gamma_part - 0.5 * (nu + excess) * digammas + 0.5 * nu * d
+        return jnp.broadcast_to(add((d + 1) * half_log_det(self.scale_tril), of_nu), self.batch_shape)
 
     def _degrees(self, offsets: np.ndarray) -> Array:
         """`nu + offsets`, shape `(..., d)`."""
@@ -320,13 +335,8 @@ class Wishart(_ScaleOfMatrices, TransformedDistribution):
 
     def entropy(self) -> Array:
         """`(d+1) log det C + d (d+1)/2 log 2 + log Gamma_d(nu/2) - (nu-d-1)/2 digamma_d(nu/2) + nu d/2`."""
-        nu, d = jnp.asarray(self.concentration), self.event_shape[-1]
-        gamma_part = self._log_constant() - 0.5 * d * math.log(2) * nu
-        digammas = lax.digamma(0.5 * self._degrees(-np.arange(d))).sum(-1)
-        of_nu = gamma_part - 0.5 * (nu - d - 1) * digammas + 0.5 * nu * d
-        return jnp.broadcast_to(
-            add((d + 1) * half_log_det(self.scale_tril), of_nu) + 0.5 * d * (d + 1) * math.log(2), self.batch_shape
-        )
+        d = self.event_shape[-1]
+        return self._entropy(-(d + 1)) + 0.5 * d * (d + 1) * math.log(2)
 
 
 class InverseWishartCholesky(_ScaleOfMatrices):
@@ -470,6 +480,11 @@ class InverseWishart(_ScaleOfMatrices, TransformedDistribution):
         diag = diagonal(scale)
         products = (m + 2) * scale**2 + m * diag[..., :, None] * diag[..., None, :]
         return jnp.broadcast_to(jnp.where(defined, products / ((m + 1) * m**2 * (m - 2)), jnp.nan), self.shape())
+
+    def entropy(self) -> Array:
+        """`(d+1) log det C - d (d+1)/2 log 2 + log Gamma_d(nu/2) - (nu+d+1)/2 digamma_d(nu/2) + nu d/2`."""
+        d = self.event_shape[-1]
+        return self._entropy(d + 1) - 0.5 * d * (d + 1) * math.log(2)
 
 
 def _powers_of_diagonal(tril: Array, exponent: ArrayLike, step: int) -> Array:

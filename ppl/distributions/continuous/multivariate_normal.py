@@ -21,7 +21,6 @@ from ppl.distributions.continuous.triangular import (
     matrix_times_vectors,
     prepend_ones,
     self_outer,
-    solve_vectors,
     transpose,
 )
 from ppl.distributions.distribution.base import Distribution
@@ -34,6 +33,7 @@ from ppl.distributions.util import (
     lazy_property,
     promote_shapes,
     solve_rows,
+    solve_vectors,
     square_dim,
     validate_sample,
 )

@@ -14,6 +14,7 @@ from ppl.distributions import constraints, random
 from ppl.distributions.continuous.numerics import as_value, divided, filled, reduced, shifted, with_value
 from ppl.distributions.distribution import Distribution
 from ppl.distributions.special import (
+    angles,
     log_gamma_half_step,
     log_ndtr,
     log_ndtr_inverse,
@@ -277,21 +278,18 @@ class Cauchy(SymmetricLocationScale):
         return -math.log(math.pi) - lax.log1p(lax.square(z))
 
     def standard_cdf(self, z: Array) -> Array:
-        return lax.atan2(jnp.ones_like(z), -z) / math.pi
+        tail = angles.arccot(jnp.abs(z))
+        return jnp.where(z < 0, tail, 1.0 - tail)
 
     def standard_log_cdf(self, z: Array) -> Array:
-        tail = lax.atan2(jnp.ones_like(z), jnp.abs(z)) / math.pi
+        tail = angles.arccot(jnp.abs(z))
         return jnp.where(z < 0, jnp.log(tail), jnp.log1p(-tail))
 
     def standard_tail_quantile(self, log_p: Array) -> Array:
-        p = jnp.exp(log_p)
-        far = p < 0.25
-        return jnp.where(
-            far, -1.0 / jnp.tan(math.pi * jnp.where(far, p, 0.25)), -jnp.tan(math.pi * (0.5 - jnp.where(far, 0.25, p)))
-        )
+        return -angles.cot(jnp.exp(log_p))
 
     def standard_central_mass(self, z: Array) -> Array:
-        return jnp.arctan(z) / math.pi
+        return angles.arctan(z)
 
     def standard_mean(self) -> ArrayLike:
         return np.nan
@@ -536,6 +534,10 @@ class AsymmetricLaplace(_TwoSidedExponential):
 
     def _sides(self) -> tuple[Any, Any]:
         return self.asymmetry, 1.0 / self.asymmetry
+
+    def standard_log_density(self, z: Array) -> Array:
+        left, right, z = promote_shapes(*self._sides(), z)  # each is the reciprocal of the other
+        return z * jnp.where(z < 0, right, -left) - log(left + right)
 
 
 class AsymmetricLaplaceQuantile(_TwoSidedExponential):

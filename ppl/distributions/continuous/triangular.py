@@ -15,6 +15,7 @@ from jax import lax
 from ppl._typing import Array, ArrayLike
 from ppl.distributions.special.elementary import is_number, lgamma
 from ppl.distributions.util import as_operand, as_parameter, float_dtype, is_concrete, promote_shapes, solve_rows
+from ppl.distributions.util.matrices import as_pair
 
 __all__ = [
     "add",
@@ -35,7 +36,6 @@ __all__ = [
     "over_rows",
     "prepend_ones",
     "self_outer",
-    "solve_vectors",
     "transpose",
 ]
 
@@ -224,7 +224,7 @@ def inverse_from_tril(tril: ArrayLike) -> Array:
 
 def matrix_times_vectors(matrix: ArrayLike, x: Array) -> Array:
     """`A x` for matrices `(..., e, d)` and vectors `(..., d)`, batches broadcast."""
-    matrix, x = _alike(matrix, x)
+    matrix, x = as_pair(matrix, x)
     if matrix.shape[-1] != x.shape[-1]:
         x = jnp.broadcast_to(x, (*x.shape[:-1], matrix.shape[-1]))
     if matrix.ndim == 2:
@@ -232,39 +232,6 @@ def matrix_times_vectors(matrix: ArrayLike, x: Array) -> Array:
     return jnp.matmul(matrix, x[..., None], precision=lax.Precision.HIGHEST)[..., 0]
 
 
-def solve_vectors(tril: ArrayLike, x: Array, *, transposed: bool = False) -> Array:
-    """`L^-1 x`, or `L'^-1 x`, for lower factors `(..., d, d)` and vectors `x (..., d)`, batches broadcast.
-
-    Batch dimensions that the factor lacks, or has with size 1, become columns of one triangular solve; so a factor is never copied.
-    """
-    tril, x = _alike(tril, x)
-    d = tril.shape[-1]
-    if x.shape[-1] != d:
-        x = jnp.broadcast_to(x, (*x.shape[:-1], d))
-    if tril.ndim == 2:
-        return solve_rows(tril, x.reshape((-1, d)), transposed=transposed).reshape(x.shape)
-    batch = np.broadcast_shapes(tril.shape[:-2], x.shape[:-1])
-    factor_batch = (1,) * (len(batch) - tril.ndim + 2) + tril.shape[:-2]
-    own = [i for i in range(len(batch)) if factor_batch[i] != 1]
-    free = [i for i in range(len(batch)) if factor_batch[i] == 1]
-    order = (*own, *free, len(batch))
-    own_shape = [batch[i] for i in own]
-    free_shape = [batch[i] for i in free]
-    rows = lax.transpose(jnp.broadcast_to(x, (*batch, d)), order).reshape((*own_shape, math.prod(free_shape), d))
-    solved = solve_rows(tril.reshape((*own_shape, d, d)), rows, transposed=transposed)
-    solved = solved.reshape((*own_shape, *free_shape, d))
-    return lax.transpose(solved, np.argsort(order))
-
-
 def over_rows(matrix: ArrayLike) -> Any:
     """Factors for each row of a matrix: `(..., d, d)` becomes `(..., 1, d, d)`, known ones in NumPy; one alone stays as is."""
     return matrix if np.ndim(matrix) == 2 else as_operand(matrix)[..., None, :, :]
-
-
-def _alike(matrix: ArrayLike, x: Array) -> tuple[Array, Array]:
-    """Both as JAX arrays in the dtype that JAX's promotion gives them together."""
-    matrix = jnp.asarray(matrix)
-    if matrix.dtype == x.dtype:
-        return matrix, x
-    dtype = jnp.result_type(matrix, x)
-    return matrix.astype(dtype), x.astype(dtype)

@@ -24,10 +24,10 @@ from ppl.distributions.continuous.triangular import (
     inverse_from_tril,
     matrix_times_vectors,
     prepend_ones,
-    solve_vectors,
 )
 from ppl.distributions.distribution.base import Distribution
 from ppl.distributions.distribution.transformed import TransformedDistribution
+from ppl.distributions.distribution.validation import check_parameter
 from ppl.distributions.special.elementary import lgamma, log
 from ppl.distributions.transforms import (
     AffineTransform,
@@ -35,7 +35,15 @@ from ppl.distributions.transforms import (
     RealFastFourierTransform,
     ZeroSumTransform,
 )
-from ppl.distributions.util import as_operand, lazy_property, promote_shapes, square_dim, sum_rightmost, validate_sample
+from ppl.distributions.util import (
+    as_operand,
+    lazy_property,
+    promote_shapes,
+    solve_vectors,
+    square_dim,
+    sum_rightmost,
+    validate_sample,
+)
 
 __all__ = ["CAR", "CirculantNormal", "Dirichlet", "ZeroSumNormal"]
 
@@ -203,6 +211,7 @@ class CAR(Distribution):
 
     Raises:
         ValueError: a matrix that is not square, not symmetric, or has an isolated vertex; the wrong kind of matrix for `is_sparse`.
+        TypeError: a matrix of complex numbers.
 
     Example:
         >>> import numpy as np
@@ -252,6 +261,7 @@ class CAR(Distribution):
         graph = as_operand(self.adj_matrix)
         if not isinstance(graph, np.ndarray):
             return
+        check_parameter(type(self), "adj_matrix", graph, constraints.real_matrix)
         if not np.array_equal(graph, np.swapaxes(graph, -1, -2)):
             raise ValueError("CAR: adj_matrix must be symmetric; make it so, e.g. by np.maximum(a, a.T)")
         if not (graph.sum(-1) > 0).all():

@@ -13,7 +13,7 @@ from ppl.distributions.discrete.parameters import _to_logits_bernoulli, _to_prob
 from ppl.distributions.discrete.sampling import bernoulli, int_dtype
 from ppl.distributions.discrete.shared import filled, support_values
 from ppl.distributions.distribution.base import Distribution
-from ppl.distributions.util import as_parameter, assert_one_of, lazy_property, softplus, validate_sample
+from ppl.distributions.util import as_parameter, assert_one_of, factory, lazy_property, softplus, validate_sample
 
 
 class _Trial(Distribution):
@@ -24,6 +24,12 @@ class _Trial(Distribution):
 
     def _probs(self) -> Array:
         return to_float(self.probs, self._dtype)
+
+    def _failure(self) -> Array:
+        """`1 - probs`, with all its digits where it is small."""
+        if "probs" in self.arg_constraints:
+            return 1.0 - self._probs()
+        return lax.logistic(-to_float(self.logits, self._dtype))
 
     def _entropy_of_trial(self) -> Array:
         """`-p log p - (1 - p) log(1 - p)`."""
@@ -54,8 +60,7 @@ class _Bernoulli(_Trial):
 
     @property
     def variance(self) -> Array:
-        p = self._probs()
-        return filled(self, p * (1.0 - p))
+        return filled(self, self._probs() * self._failure())
 
     @property
     def mode(self) -> Array:
@@ -67,8 +72,8 @@ class _Bernoulli(_Trial):
 
     def cdf(self, value: ArrayLike) -> Array:
         """0 below 0, `1 - probs` from 0 to 1, 1 from there on."""
-        x, probs = aligned(self._dtype, value, self.probs)
-        return select(x < 0, 0.0, select(x < 1, 1.0 - probs, 1.0))
+        x, failure = aligned(self._dtype, value, self._failure())
+        return select(x < 0, 0.0, select(x < 1, failure, 1.0))
 
     def enumerate_support(self, expand: bool = True) -> Array:
         return support_values(self, 0, 1, expand)
@@ -132,6 +137,7 @@ class BernoulliLogits(_Bernoulli):
         return log_odds_kernel(x, np.ones((), logits.dtype), logits)
 
 
+@factory
 def Bernoulli(
     probs: ArrayLike | None = None, logits: ArrayLike | None = None, *, validate_args: bool | None = None
 ) -> BernoulliProbs | BernoulliLogits:
@@ -157,10 +163,9 @@ class _Geometric(_Trial):
 
     def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
         shape, dtype = self.shape(sample_shape), self._dtype
-        u = random.uniform(key, shape, dtype, float(jnp.finfo(dtype).tiny), 1.0)
         rate = jnp.broadcast_to(-self._log_failure(), shape)
         certain = rate == np.inf
-        count = lax.floor(-lax.log(u) / select(certain, 1.0, rate))
+        count = lax.floor(random.exponential(key, shape, dtype) / select(certain, 1.0, rate))
         count = select(certain, 0.0, lax.min(count, jnp.asarray(0.5 * jnp.iinfo(int_dtype()).max, dtype)))
         return lax.convert_element_type(count, int_dtype())
 
@@ -253,6 +258,7 @@ class GeometricLogits(_Geometric):
         return log_odds_kernel(np.ones((), logits.dtype), k + 1.0, logits)
 
 
+@factory
 def Geometric(
     probs: ArrayLike | None = None, logits: ArrayLike | None = None, *, validate_args: bool | None = None
 ) -> GeometricProbs | GeometricLogits:

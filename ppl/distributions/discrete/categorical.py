@@ -22,6 +22,7 @@ from ppl.distributions.util import (
     as_parameter,
     assert_one_of,
     categorical,
+    factory,
     is_concrete,
     lazy_property,
     promote_shapes,
@@ -95,9 +96,28 @@ def _pick(table: Array, value: Array, fill: float) -> Array:
     if not batch:
         return select(inside, table.at[index].get(mode="promise_in_bounds"), fill)
     shape = np.broadcast_shapes(value.shape, batch)
+    if shape == batch and table.size < 2**31:
+        # one entry of each row: to say so makes the derivative, a scatter, three times as fast
+        rows = lax.mul(lax.iota(np.int32, table.size // size), np.int32(size))
+        flat = rows + jnp.broadcast_to(index, shape).reshape(-1).astype(np.int32)
+        picked = table.reshape(-1).at[flat].get(mode="promise_in_bounds", unique_indices=True, indices_are_sorted=True)
+        return select(inside, picked.reshape(shape), fill)
+    if all(n == 1 or m == 1 for n, m in zip(reversed(batch), reversed(value.shape))):
+        return select(inside, _outer_pick(table, index, shape), fill)
     index = jnp.broadcast_to(index, shape)[..., None]
     table = jnp.broadcast_to(table, (*shape, size))
     return select(inside, jnp.take_along_axis(table, index, -1, mode="promise_in_bounds")[..., 0], fill)
+
+
+def _outer_pick(table: Array, index: Array, shape: Shape) -> Array:
+    """`table[..., index]` where batch and index have no axis in common, as data and an enumerated parent: it takes columns."""
+    rank = len(shape)
+    batch = (1,) * (rank - table.ndim + 1) + table.shape[:-1]
+    own = (1,) * (rank - index.ndim) + index.shape
+    columns = table.reshape(-1, table.shape[-1]).T.at[index.reshape(-1)].get(mode="promise_in_bounds")
+    order = [rank + axis if own[axis] == 1 else axis for axis in range(rank)]
+    others = [axis for axis in range(2 * rank) if axis not in order]
+    return jnp.transpose(columns.reshape(*own, *batch), (*order, *others)).reshape(shape)
 
 
 def as_category(value: Any) -> Any:
@@ -214,7 +234,10 @@ class CategoricalProbs(_Categorical):
 
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
-        return safe_log(pick(to_float(self.probs, self._dtype), value, 0.0))
+        probs = to_float(self.probs, self._dtype)
+        if probs.size < np.size(value):
+            return pick(safe_log(probs), value, -np.inf)
+        return safe_log(pick(probs, value, 0.0))
 
 
 class CategoricalLogits(_Categorical):
@@ -258,6 +281,7 @@ class CategoricalLogits(_Categorical):
         return chosen - norm
 
 
+@factory
 def Categorical(
     probs: ArrayLike | None = None, logits: ArrayLike | None = None, *, validate_args: bool | None = None
 ) -> CategoricalProbs | CategoricalLogits:

@@ -24,7 +24,16 @@ from ppl.distributions.discrete.sampling import int_dtype, poisson
 from ppl.distributions.discrete.shared import common_integer, filled, support_values
 from ppl.distributions.distribution.base import Distribution
 from ppl.distributions.special import log_betainc_pair, log_gammainc_pair
-from ppl.distributions.util import Tracer, as_parameter, assert_one_of, binomial, lazy_property, promote_shapes, validate_sample
+from ppl.distributions.util import (
+    Tracer,
+    as_parameter,
+    assert_one_of,
+    binomial,
+    factory,
+    lazy_property,
+    promote_shapes,
+    validate_sample,
+)
 
 
 class _Binomial(Distribution):
@@ -47,18 +56,22 @@ class _Binomial(Distribution):
         n, p = aligned(self._dtype, self.total_count, self.probs)
         return filled(self, n * p)
 
+    def _failure(self) -> Any:
+        """`1 - p`, with all its digits where it is small."""
+        raise self._missing("cdf")
+
     @property
     def variance(self) -> Array:
-        n, p = aligned(self._dtype, self.total_count, self.probs)
-        return filled(self, n * p * (1.0 - p))
+        n, p, q = aligned(self._dtype, self.total_count, self.probs, self._failure())
+        return filled(self, n * p * q)
 
     def cdf(self, value: ArrayLike) -> Array:
         """`I_{1 - p}(n - k, k + 1)`, a regularized incomplete beta function, with `k` the value rounded down."""
-        x, n, p = jnp.broadcast_arrays(*aligned(self._dtype, value, self.total_count, self.probs))
+        x, n, p, q = jnp.broadcast_arrays(*aligned(self._dtype, value, self.total_count, self.probs, self._failure()))
         k = jnp.floor(x)
         inside = (k >= 0) & (k < n)
         failures, successes = select(inside, n - k, 1.0), select(inside, k + 1.0, 1.0)
-        return select(inside, lax.exp(log_betainc_pair(successes, failures, p, 1.0 - p)[1]), select(k < 0, 0.0, jnp.ones_like(x)))
+        return select(inside, lax.exp(log_betainc_pair(successes, failures, p, q)[1]), select(k < 0, 0.0, jnp.ones_like(x)))
 
     def enumerate_support(self, expand: bool = True) -> Array:
         return support_values(self, 0, common_integer(self, "total_count", self.total_count), expand)
@@ -127,6 +140,9 @@ class BinomialProbs(_Binomial):
     def log_prob(self, value: ArrayLike) -> Array:
         return binomial_probs_log_prob(*aligned(self._dtype, value, self.total_count, self.probs))
 
+    def _failure(self) -> Any:
+        return 1.0 - to_float(self.probs, self._dtype)
+
 
 class BinomialLogits(_Binomial):
     """The number of successes in trials with log odds `l`: `log p(k) = log C(n, k) + k l - n log(1 + exp(l))`, n = total_count.
@@ -156,7 +172,11 @@ class BinomialLogits(_Binomial):
     def log_prob(self, value: ArrayLike) -> Array:
         return binomial_logits_log_prob(*aligned(self._dtype, value, self.total_count, self.logits))
 
+    def _failure(self) -> Any:
+        return lax.logistic(-to_float(self.logits, self._dtype))
 
+
+@factory
 def Binomial(
     total_count: ArrayLike = 1,
     probs: ArrayLike | None = None,

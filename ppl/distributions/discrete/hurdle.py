@@ -9,14 +9,14 @@ from jax import lax
 from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions import constraints, random
 from ppl.distributions.constraints import Constraint
-from ppl.distributions.continuous import Gamma, LogNormal
+from ppl.distributions.continuous.positive import Gamma, LogNormal
 from ppl.distributions.discrete.counts import Poisson
 from ppl.distributions.discrete.numerics import select, to_float
 from ppl.distributions.discrete.parameters import _to_logits_bernoulli, _to_probs_bernoulli
 from ppl.distributions.discrete.shared import filled
 from ppl.distributions.discrete.zero_inflated import GatedAtZero
 from ppl.distributions.distribution.base import Distribution
-from ppl.distributions.util import assert_one_of, float_dtype, lazy_property, log1mexp, promote_shapes, validate_sample
+from ppl.distributions.util import assert_one_of, factory, float_dtype, lazy_property, log1mexp, promote_shapes, validate_sample
 
 _MAX_REJECTIONS = 64
 _MAX_INVERSION = 10_000
@@ -255,6 +255,7 @@ class HurdleLogNormal(HurdleProbs):
         return LogNormal(self.loc, self.scale, validate_args=False)
 
 
+@factory
 def HurdleDistribution(
     base_dist: Distribution,
     *,

@@ -24,7 +24,16 @@ from ppl.distributions.discrete.parameters import _to_logits_multinom, _to_probs
 from ppl.distributions.discrete.shared import filled
 from ppl.distributions.distribution.base import Distribution
 from ppl.distributions.distribution.validation import check_parameter
-from ppl.distributions.util import as_operand, as_parameter, assert_one_of, is_concrete, lazy_property, multinomial, validate_sample
+from ppl.distributions.util import (
+    as_operand,
+    as_parameter,
+    assert_one_of,
+    factory,
+    is_concrete,
+    lazy_property,
+    multinomial,
+    validate_sample,
+)
 
 
 class Counts(Distribution):
@@ -251,6 +260,7 @@ class MultinomialLogits(Counts):
         return filled(self, self._total_column() * self.probs * (1.0 - self.probs))
 
 
+@factory
 def Multinomial(
     total_count: ArrayLike = 1,
     probs: ArrayLike | None = None,

@@ -144,8 +144,8 @@ def _scaled_log_ratio_rule(y: Array, d: Array, x: Array) -> tuple[Any, ...]:
 scaled_log_ratio = _with_derivative(_scaled_log_ratio, _scaled_log_ratio_rule)
 scaled_log_ratio.__doc__ = """`y log(x / y)` of `y >= 0`, given `d = x - y` and `x >= 0`, both as exactly as the caller knows them.
 
-Zero where `y = 0`. It is differentiated as a function of `y` and `d`; `x = y + d` is there for its digits. Where `x = 0 < y` it is -inf
-with a finite derivative, so that a component of a mixture that is ruled out leaves the gradient finite.
+Zero where `y = 0`. It is differentiated as a function of `y` and `d`; `x = y + d` is there for its digits. Where `x = 0 < y` it is
+-inf with a finite derivative, so that a component of a mixture that is ruled out leaves the gradient finite.
 """
 
 

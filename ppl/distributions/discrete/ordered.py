@@ -12,6 +12,7 @@ from ppl.distributions import constraints, random
 from ppl.distributions.discrete.categorical import CategoricalProbs, as_category, pick
 from ppl.distributions.discrete.numerics import select, to_float
 from ppl.distributions.discrete.sampling import int_dtype
+from ppl.distributions.discrete.shared import filled_batch
 from ppl.distributions.distribution.base import Distribution
 from ppl.distributions.util import as_operand, as_parameter, lazy_property, log1mexp, promote_shapes, softplus, validate_sample
 
@@ -83,7 +84,22 @@ class OrderedLogistic(CategoricalProbs):
         return ordered_log_prob(as_category(value), to_float(self.predictor, dtype), to_float(self.cutpoints, dtype))
 
     def entropy(self) -> Array:
-        raise NotImplementedError("OrderedLogistic.entropy is not implemented")
+        """`-sum_i p(i) log p(i)`."""
+        dtype = self._dtype
+        predictor, cutpoints = to_float(self.predictor, dtype), jnp.asarray(to_float(self.cutpoints, dtype))
+        pad = [(0, 0)] * (cutpoints.ndim - 1)
+        upper = jnp.pad(cutpoints, [*pad, (0, 1)], constant_values=np.inf)
+        lower = jnp.pad(cutpoints, [*pad, (1, 0)], constant_values=-np.inf)
+        upper, lower, shift = promote_shapes(upper, lower, predictor[..., None] if np.ndim(predictor) else predictor)
+        log_probs = _log_share(lower, upper, shift) + log1mexp(lower - upper)
+        possible = log_probs > -np.inf
+        log_probs = select(possible, log_probs, 0.0)
+        return filled_batch(self, -(lax.exp(log_probs) * log_probs).sum(-1))
+
+
+def _log_share(lower: Array, upper: Array, predictor: Array) -> Array:
+    """`log [s(upper - predictor) s(predictor - lower)]`: with `s(a) - s(b) = s(a) s(-b) (1 - exp(b - a))` nothing cancels."""
+    return -softplus(predictor - upper) - softplus(lower - predictor)
 
 
 @jax.jit
@@ -92,12 +108,13 @@ def ordered_log_prob(x: Array, predictor: Array, cutpoints: Array) -> Array:
     size = cutpoints.shape[-1] + 1
     upper, lower = pick(cutpoints, x, np.inf), pick(cutpoints, x - 1, -np.inf)
     upper, lower, x, predictor = promote_shapes(upper, lower, x, predictor)
-    # s(a) - s(b) = s(a) s(-b) (1 - exp(b - a)), without cancellation; the ends drop out
-    out = -softplus(predictor - upper) - softplus(lower - predictor)
-    if size > 2:
-        gap = pick(log1mexp(cutpoints[..., :-1] - cutpoints[..., 1:]), x - 1, 0.0)
+    out = _log_share(lower, upper, predictor)
+    if size > 2 and cutpoints.ndim == 1:  # fewer gaps than values
+        gap = pick(log1mexp(cutpoints[:-1] - cutpoints[1:]), x - 1, 0.0)
         out, gap = promote_shapes(out, gap)
         out = out + gap
+    elif size > 2:
+        out = out + log1mexp(lower - upper)
     inside, out = promote_shapes((x >= 0) & (x < size), out)
     return select(inside, out, -np.inf)
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ppl._typing import Array, ArrayLike
-from ppl.distributions.discrete.numerics import logsumexp, select, to_float
+from ppl.distributions.discrete.numerics import select, to_float
 from ppl.distributions.util import clamp_probs, float_dtype
 
 
@@ -23,7 +23,8 @@ def _to_logits_bernoulli(probs: ArrayLike) -> Array:
 def _to_probs_multinom(logits: ArrayLike) -> Array:
     """The softmax of `logits` along the last axis."""
     logits = jnp.asarray(to_float(logits, float_dtype(logits)))
-    return lax.exp(logits - logsumexp(logits, keepdims=True))
+    weights = lax.exp(logits - lax.stop_gradient(logits.max(-1, keepdims=True)))
+    return weights / weights.sum(-1, keepdims=True)
 
 
 def _to_logits_multinom(probs: ArrayLike) -> Array:

@@ -2,12 +2,12 @@
 
 from ppl._typing import ArrayLike
 from ppl.distributions import constraints
-from ppl.distributions.continuous import Logistic
+from ppl.distributions.continuous.real import Logistic
 from ppl.distributions.discrete.binary import BernoulliProbs
 from ppl.distributions.discrete.numerics import aligned
 from ppl.distributions.distribution import Distribution, TransformedDistribution
 from ppl.distributions.transforms import SigmoidTransform
-from ppl.distributions.util import assert_one_of, promote_shapes
+from ppl.distributions.util import assert_one_of, factory, promote_shapes
 
 
 class RelaxedBernoulliLogits(TransformedDistribution):
@@ -42,6 +42,7 @@ class RelaxedBernoulliLogits(TransformedDistribution):
         return Logistic(logits / temperature, 1.0 / temperature, validate_args=False)
 
 
+@factory
 def RelaxedBernoulli(
     temperature: ArrayLike,
     probs: ArrayLike | None = None,

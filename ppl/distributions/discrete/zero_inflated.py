@@ -13,7 +13,7 @@ from ppl.distributions.discrete.parameters import _to_logits_bernoulli, _to_prob
 from ppl.distributions.discrete.sampling import bernoulli
 from ppl.distributions.discrete.shared import filled
 from ppl.distributions.distribution.base import Distribution
-from ppl.distributions.util import assert_one_of, float_dtype, lazy_property, promote_shapes, validate_sample
+from ppl.distributions.util import assert_one_of, factory, float_dtype, lazy_property, promote_shapes, validate_sample
 
 
 class GatedAtZero(Distribution):
@@ -214,6 +214,7 @@ class ZeroInflatedPoisson(ZeroInflatedProbs):
         return Poisson(self.rate, validate_args=False)
 
 
+@factory
 def ZeroInflatedDistribution(
     base_dist: Distribution,
     *,

@@ -200,7 +200,8 @@ class TransformedDistribution(Distribution):
 def _is_bounded(support: Constraint) -> bool:
     if isinstance(support, constraints._IndependentConstraint):
         support = support.base_constraint
-    return isinstance(support, (constraints._GreaterThan, constraints._LessThan, constraints._Interval))
+    kinds = (constraints._GreaterThan, constraints._LessThan, constraints._HalfLine, constraints._Interval)
+    return isinstance(support, kinds)
 
 
 def _flip(p: ArrayLike, sign: Any) -> Any:

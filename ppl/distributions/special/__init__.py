@@ -1,5 +1,6 @@
 """Special functions that JAX lacks, or that lose their accuracy in the tails of its versions."""
 
+from ppl.distributions.special.bessel import log_i0e
 from ppl.distributions.special.beta import (
     beta_logit_quantile,
     betainc,
@@ -20,11 +21,16 @@ from ppl.distributions.special.gamma import (
     log_gammainc_pair,
     stirling_remainder,
 )
-from ppl.distributions.special.normal import inverse_mills, log_ndtr, log_ndtr_inverse
+from ppl.distributions.special.normal import (
+    inverse_mills,
+    log_ndtr,
+    log_ndtr_inverse,
+    quick_log_ndtr_inverse,
+    quick_ndtr_factors,
+)
 from ppl.distributions.special.quadrature import (
     cauchy_interval_moments,
     gamma_interval_log_mass,
     gamma_interval_moments,
     normal_interval_moments,
 )
-from ppl.distributions.special.von_mises import log_i0e, von_mises_centered

@@ -94,6 +94,14 @@ def plus(x: Array, c: float) -> Array:
     return lax.add(x, x.dtype.type(c))
 
 
+def polynomial(x: Array, coefficients: tuple[float, ...]) -> Array:
+    """The sum of `coefficients[k] x^k`, by Horner's rule."""
+    out = times(x, coefficients[-1])
+    for c in coefficients[-2:0:-1]:
+        out = lax.mul(plus(out, c), x)
+    return plus(out, coefficients[0])
+
+
 def log1mexp(x: Array) -> Array:
     """`log(1 - exp(x))` for an array `x < 0`, accurate for small and large `-x` (Maechler 2012); -inf at 0 with gradient 0."""
     near, zero = x > -LOG_2, x >= 0

@@ -11,7 +11,7 @@ from jax import lax
 from ppl._typing import Array, ArrayLike, Shape
 from ppl.distributions import constraints
 from ppl.distributions.constraints import Constraint
-from ppl.distributions.special.elementary import log
+from ppl.distributions.special.elementary import is_number, log
 from ppl.distributions.transforms.base import ParameterFreeTransform, Transform
 from ppl.distributions.util import (
     as_operand,
@@ -140,7 +140,7 @@ class AffineTransform(Transform):
     """`y = loc + scale x`, with log-determinant `log|scale|`.
 
     Args:
-        loc, scale: numbers or arrays; `scale` is not zero. Traced scales count as positive where the codomain depends on the sign.
+        loc, scale: numbers or arrays; `scale` is not zero, and may be negative.
         domain: the constraint on `x`; the codomain follows from it.
     """
 
@@ -161,29 +161,30 @@ class AffineTransform(Transform):
         if isinstance(domain, constraints._IndependentConstraint):
             return constraints.independent(self._image(domain.base_constraint), domain.reinterpreted_batch_ndims)
         if isinstance(domain, constraints._GreaterThan):
-            bound = self._bound(domain.lower_bound)
-            return constraints.greater_than(bound) if self._increases() else constraints.less_than(bound)
+            return self._half_line(domain.lower_bound, upwards=True)
         if isinstance(domain, constraints._LessThan):
-            bound = self._bound(domain.upper_bound)
-            return constraints.less_than(bound) if self._increases() else constraints.greater_than(bound)
+            return self._half_line(domain.upper_bound, upwards=False)
         if isinstance(domain, constraints._Interval):
-            bounds = self._bound(domain.lower_bound), self._bound(domain.upper_bound)
-            return constraints.interval(*bounds) if self._increases() else constraints.interval(*bounds[::-1])
+            ends = promote_shapes(self._bound(domain.lower_bound), self._bound(domain.upper_bound))
+            if all(is_number(end) for end in ends):
+                return constraints.interval(min(ends), max(ends))
+            numbers = np if all(is_concrete(end) for end in ends) else jnp
+            return constraints.interval(numbers.minimum(*ends), numbers.maximum(*ends))
         raise NotImplementedError(f"the image of {domain!r} under an affine map is not known")
+
+    def _half_line(self, bound: ArrayLike, *, upwards: bool) -> Constraint:
+        """The image of the numbers above `bound`, or below it."""
+        bound, sign = self._bound(bound), self.sign if upwards else -self.sign
+        if is_concrete(sign):
+            if np.all(np.asarray(sign) > 0):
+                return constraints.greater_than(bound)
+            if np.all(np.asarray(sign) < 0):
+                return constraints.less_than(bound)
+        return constraints._HalfLine(bound, sign)
 
     def _bound(self, x: ArrayLike) -> ArrayLike:
         loc, scale, x = promote_shapes(*(as_operand(v) for v in (self.loc, self.scale, x)))
         return loc + scale * x
-
-    def _increases(self) -> bool:
-        if not is_concrete(self.scale):
-            return True
-        positive = np.asarray(self.scale) > 0
-        if positive.any() and not positive.all():
-            raise NotImplementedError(
-                "the image of a bounded domain under an affine map with scales of both signs is not a constraint"
-            )
-        return bool(positive.all())
 
     @property
     def sign(self) -> ArrayLike:

@@ -18,7 +18,7 @@ from ppl.distributions.util import (
     matrix_to_tril_vec,
     promote_shapes,
     softplus,
-    solve_rows,
+    solve_vectors,
     square_dim,
     sum_rightmost,
     tril_dim,
@@ -278,11 +278,7 @@ class LowerCholeskyAffine(Transform):
     def _inverse(self, y: ArrayLike) -> Array:
         y, loc = promote_shapes(as_float(y), self.loc)
         y = y - loc
-        tril = jnp.asarray(self.scale_tril)
-        batch = np.broadcast_shapes(tril.shape[:-2], y.shape[:-1])
-        n = tril.shape[-1]
-        tril, y = jnp.broadcast_to(tril, (*batch, n, n)), jnp.broadcast_to(y, (*batch, n))
-        return solve_rows(tril, y[..., None, :])[..., 0, :]
+        return solve_vectors(self.scale_tril, y)
 
     def log_abs_det_jacobian(self, x: ArrayLike, y: ArrayLike, intermediates: Any = None) -> Array:
         log_det = sum_rightmost(lax.log(lax.abs(_diagonal(as_float(self.scale_tril)))), 1)

@@ -13,7 +13,7 @@ from ppl.distributions.util.concrete import (
     is_identically_zero,
     is_prng_key,
 )
-from ppl.distributions.util.decorators import lazy_property, validate_key, validate_sample
+from ppl.distributions.util.decorators import factory, lazy_property, validate_key, validate_sample
 from ppl.distributions.util.functions import (
     binary_cross_entropy_with_logits,
     clamp_probs,
@@ -32,6 +32,7 @@ from ppl.distributions.util.matrices import (
     matrix_to_tril_vec,
     signed_stick_breaking_tril,
     solve_rows,
+    solve_vectors,
     tri_logabsdet,
     tril_dim,
     vec_to_tril_matrix,

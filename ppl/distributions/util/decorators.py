@@ -1,8 +1,8 @@
-"""Decorators of properties and of `log_prob`."""
+"""Decorators of properties, of methods, and of functions that make distributions."""
 
 from collections.abc import Callable
 from functools import update_wrapper, wraps
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 import jax
 import numpy as np
@@ -11,6 +11,7 @@ from ppl.distributions.util.concrete import is_concrete
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
 
 
 class lazy_property(Generic[T]):
@@ -36,6 +37,20 @@ class lazy_property(Generic[T]):
         if is_concrete(value):
             instance.__dict__[self.name] = value
         return value
+
+
+def factory(make: Callable[P, T]) -> Callable[P, T]:
+    """Decorator of a function that makes one of several families: errors carry a note with the name that the user wrote."""
+
+    @wraps(make)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return make(*args, **kwargs)
+        except (TypeError, ValueError) as error:
+            error.add_note(f"in the call of {make.__name__}(...)")
+            raise
+
+    return wrapper
 
 
 def validate_key(sample: F) -> F:

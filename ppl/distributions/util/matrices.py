@@ -1,5 +1,6 @@
 """Triangular and positive definite matrices."""
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -105,16 +106,51 @@ def solve_rows(tril: Array, rows: Array, *, transposed: bool = False) -> Array:
         lower = jnp.tril(tril)
         return jnp.matmul(x, lower if transposed else jnp.swapaxes(lower, -1, -2), precision=lax.Precision.HIGHEST)
 
+    substitute = _substitute_few if rows.shape[-2] < tril.shape[-1] else _substitute_many
+
     def solve(_: Any, b: Array) -> Array:
-        return _substitute(tril, b, transposed)
+        return substitute(tril, b, transposed)
 
     def solve_transposed(_: Any, b: Array) -> Array:
-        return _substitute(tril, b, not transposed)
+        return substitute(tril, b, not transposed)
 
     return lax.custom_linear_solve(multiply, rows, solve, solve_transposed)
 
 
-def _substitute(tril: Array, rows: Array, transposed: bool) -> Array:
+def solve_vectors(tril: ArrayLike, x: Array, *, transposed: bool = False) -> Array:
+    """`L^-1 x`, or `L'^-1 x`, for lower factors `(..., d, d)` and vectors `x (..., d)`, batches broadcast.
+
+    Batch dimensions that the factor lacks, or has with size 1, become columns of one triangular solve; so a factor is never copied.
+    """
+    tril, x = as_pair(tril, x)
+    d = tril.shape[-1]
+    if x.shape[-1] != d:
+        x = jnp.broadcast_to(x, (*x.shape[:-1], d))
+    if tril.ndim == 2:
+        return solve_rows(tril, x.reshape((-1, d)), transposed=transposed).reshape(x.shape)
+    batch = np.broadcast_shapes(tril.shape[:-2], x.shape[:-1])
+    factor_batch = (1,) * (len(batch) - tril.ndim + 2) + tril.shape[:-2]
+    own = [i for i in range(len(batch)) if factor_batch[i] != 1]
+    free = [i for i in range(len(batch)) if factor_batch[i] == 1]
+    order = (*own, *free, len(batch))
+    own_shape = [batch[i] for i in own]
+    free_shape = [batch[i] for i in free]
+    rows = lax.transpose(jnp.broadcast_to(x, (*batch, d)), order).reshape((*own_shape, math.prod(free_shape), d))
+    solved = solve_rows(tril.reshape((*own_shape, d, d)), rows, transposed=transposed)
+    solved = solved.reshape((*own_shape, *free_shape, d))
+    return lax.transpose(solved, np.argsort(order))
+
+
+def as_pair(matrix: ArrayLike, x: Array) -> tuple[Array, Array]:
+    """Both as JAX arrays in the dtype that JAX's promotion gives them together."""
+    matrix = jnp.asarray(matrix)
+    if matrix.dtype == x.dtype:
+        return matrix, x
+    dtype = jnp.result_type(matrix, x)
+    return matrix.astype(dtype), x.astype(dtype)
+
+
+def _substitute_few(tril: Array, rows: Array, transposed: bool) -> Array:
     """Forward substitution, or backward with the transposed matrices: each entry found leaves the equations of the others."""
     n = tril.shape[-1]
     index = lax.broadcasted_iota(np.int32, rows.shape, rows.ndim - 1)
@@ -129,6 +165,21 @@ def _substitute(tril: Array, rows: Array, transposed: bool) -> Array:
         return jnp.where(index == i, found, jnp.where(open_, x - factors * found, x))
 
     return lax.fori_loop(np.int32(0), np.int32(n), step, rows)
+
+
+def _substitute_many(tril: Array, rows: Array, transposed: bool) -> Array:
+    """The same after the diagonals are made 1: a step is then one multiplication and one addition for each of many rows."""
+    n = tril.shape[-1]
+    diag = jnp.diagonal(tril, axis1=-2, axis2=-1)
+    below = np.tri(n, k=-1, dtype=bool).reshape((1,) * (tril.ndim - 2) + (n, n))
+    unit = jnp.where(below, tril / (diag[..., :, None] if transposed else diag[..., None, :]), 0.0)
+    unit = unit if transposed else jnp.swapaxes(unit, -1, -2)
+
+    def step(k: Array, x: Array) -> Array:
+        i = np.int32(n - 1) - k if transposed else k
+        return x - lax.dynamic_slice_in_dim(unit, i, 1, axis=-2) * lax.dynamic_slice_in_dim(x, i, 1, axis=-1)
+
+    return lax.fori_loop(np.int32(0), np.int32(n - 1), step, rows) / diag[..., None, :]
 
 
 def cholesky_of_inverse(matrix: ArrayLike) -> Array:

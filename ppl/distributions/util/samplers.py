@@ -9,6 +9,7 @@ from jax import lax
 
 from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions import random
+from ppl.distributions.special import angles
 from ppl.distributions.util.concrete import float_dtype, is_concrete
 from ppl.distributions.util.shapes import cumulative_sum
 
@@ -93,7 +94,7 @@ def von_mises_centered(key: Key, concentration: ArrayLike, shape: Shape = (), dt
     Rejection from the wrapped Cauchy law (Best & Fisher 1979), in half angles, which cancels nowhere. With
     `m = 1 + sqrt(1 + 4 k^2)` the best envelope is proportional to `1 / (m / (2 k) - cos(theta))`, its draws are
     `tan(theta/2) = c tan(phi/2)` with uniform `phi` and `c^2 = (m - 2 k) / (m + 2 k)`, and they are accepted with probability
-    `w exp(1 - w)`, `w = (m - 2 k)/2 + 2 k sin(theta/2)^2`.
+    `w exp(1 - w)`, `w = (m - 2 k)/2 + 2 k sin(theta/2)^2`. The concentration counts as a constant.
 
     Args:
         key: a random key.
@@ -103,20 +104,21 @@ def von_mises_centered(key: Key, concentration: ArrayLike, shape: Shape = (), dt
     """
     dtype = jax.dtypes.canonicalize_dtype(dtype)
     shape = tuple(shape) or np.shape(concentration)
-    k = jnp.broadcast_to(jnp.asarray(concentration).astype(dtype), shape)
+    k = lax.stop_gradient(jnp.broadcast_to(jnp.asarray(concentration).astype(dtype), shape))
     root = jnp.sqrt(1.0 + 4.0 * k * k)
     gap = 1.0 + 1.0 / (root + 2.0 * k)  # m - 2 k
     c = jnp.sqrt(gap / (1.0 + root + 2.0 * k))
 
     def body(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         i, done, tangent = carry
-        u = random.uniform(random.fold_in(key, i), (2, *shape), dtype)
-        proposal = c * jnp.tan(np.pi * (u[0] - 0.5))
+        u = random.open_uniform(random.fold_in(key, i), (2, *shape), dtype)
+        proposal = c * random.cauchy_quantile(u[0])
         square = proposal * proposal
         w = 0.5 * gap + 2.0 * k * (square / (1.0 + square))
-        rejected = jnp.log1p(-u[1]) > 1.0 - w + jnp.log(w)  # False for nan, which ends the loop
+        rejected = jnp.log(u[1] / w) > 1.0 - w  # False for nan, which ends the loop
         return i + 1, done | ~rejected, jnp.where(done, tangent, proposal)
 
     start: Any = (np.uint32(0), jnp.zeros(shape, bool), jnp.zeros(shape, dtype))
-    theta = 2.0 * jnp.arctan(lax.while_loop(lambda carry: ~jnp.all(carry[1]), body, start)[2])
+    tangent = lax.while_loop(lambda carry: ~jnp.all(carry[1]), body, start)[2]
+    theta = (2.0 * np.pi) * angles.arctan(tangent)
     return jnp.where(theta >= np.pi, -np.pi, theta)

@@ -1,7 +1,9 @@
 """Distributions of directions: on the circle, and on spheres."""
 
 import math
+from functools import partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -11,9 +13,9 @@ from ppl.distributions import constraints, random
 from ppl.distributions.continuous.numerics import filled, with_value
 from ppl.distributions.continuous.triangular import as_vectors, prepend_ones
 from ppl.distributions.distribution import Distribution
-from ppl.distributions.special import log_i0e, von_mises_centered
+from ppl.distributions.special import log_i0e
 from ppl.distributions.special.elementary import HALF_LOG_2PI, operands
-from ppl.distributions.util import promote_shapes, safe_normalize, validate_sample
+from ppl.distributions.util import promote_shapes, safe_normalize, validate_sample, von_mises_centered
 
 
 class VonMises(Distribution):
@@ -123,11 +125,15 @@ class ProjectedNormal(Distribution):
                 f"ProjectedNormal.log_prob is implemented for dimensions 2 and 3, but the dimension is {d}; a latent site needs no "
                 "density of directions with ProjectedNormalReparam"
             )
-        x, concentration = with_value(value, self.concentration)
-        along = (x * concentration).sum(-1)
+        # component by component, since sums over axes of two or three entries are slow
+        x, concentration = (
+            [jnp.broadcast_to(vectors, (*vectors.shape[:-1], d))[..., i] for i in range(d)]
+            for vectors in with_value(value, self.concentration)
+        )
+        along = sum(u * c for u, c in zip(x, concentration))
         # not |concentration|^2 - along^2, which cancels and keeps the rounding error of |x|
-        across = concentration - along[..., None] * x
-        return _log_radial_moment(along, d - 1) - 0.5 * lax.square(across).sum(-1) - (d - 1) * HALF_LOG_2PI
+        across = sum(lax.square(c - along * u) for u, c in zip(x, concentration))
+        return _log_radial_moment(along, d - 1) - 0.5 * across - (d - 1) * HALF_LOG_2PI
 
     @property
     def mean(self) -> Array:
@@ -135,29 +141,44 @@ class ProjectedNormal(Distribution):
         return safe_normalize(jnp.asarray(self.concentration, self._dtype))
 
 
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _log_radial_moment(a: Array, n: int) -> Array:
-    """`log int_0^inf r^n phi(r - a) dr` for `n` = 1 or 2 and the normal density `phi`.
+    """`log M_n(a)`, `M_n(a) = int_0^inf r^n phi(r - a) dr` for `n` = 1 or 2 and the normal density `phi`.
 
-    For `n` = 1 the integral is `phi(a) + a Phi(a)`, for `n` = 2 it is `a` times that plus `Phi(a)`. These cancel for negative `a`:
-    below -3 it is `phi(a) R_0 R_1 ... R_n`, where `R_k`, the ratios of `int_0^inf r^k exp(-r^2/2 + a r) dr` to that of `k - 1`
-    (and to 1 for `k` = 0), are continued fractions of positive terms, `R_k = max(k, 1) / (-a + R_(k+1))`.
+    `M_0 = Phi(a)`, `M_1 = phi(a) + a Phi(a)` and `M_2 = a M_1 + Phi(a)`. These cancel for negative `a`: below -3 it is
+    `phi(a) R_0 R_1 ... R_n`, where `R_k`, the ratios of `int_0^inf r^k exp(-r^2/2 + a r) dr` to that of `k - 1` (and to 1 for
+    `k` = 0), are continued fractions of positive terms, `R_k = max(k, 1) / (-a + R_(k+1))`.
     """
+    return _radial_moment(a, n)[0]
+
+
+@_log_radial_moment.defjvp
+def _log_radial_moment_jvp(n: int, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    log_moment, slope = _radial_moment(primals[0], n)
+    return log_moment, slope * tangents[0]
+
+
+def _radial_moment(a: Array, n: int) -> tuple[Array, Array]:
+    """`log M_n(a)` and its derivative, `n M_(n-1) / M_n`, where the latter ratio is `1 / R_n` too."""
     far = a < -3.0
     near = jnp.where(far, -3.0, a)
     upper = 0.5 * lax.erfc(near * -math.sqrt(0.5))
-    moment = lax.exp(-0.5 * lax.square(near) - HALF_LOG_2PI) + near * upper
+    moments = [upper, lax.exp(-0.5 * lax.square(near) - HALF_LOG_2PI) + near * upper]
     if n == 2:
-        moment = near * moment + upper
+        moments.append(near * moments[1] + upper)
     t = jnp.where(far, -a, 3.0)
     terms = 40 if a.dtype == np.float64 else 12
     ratio = 2.0 * terms / (t + lax.sqrt(lax.square(t) + 4.0 * terms))  # where R_k, k = terms, changes slowly with k
-    for k in range(terms - 1, n, -1):
+    for k in range(terms - 1, n - 1, -1):
         ratio = k / (t + ratio)
-    log_tail = -0.5 * lax.square(t) - HALF_LOG_2PI
-    for k in range(n, -1, -1):
+    inverse_last = 1.0 / ratio
+    scaled = t * ratio  # t^(n+1) R_0 ... R_n does not underflow
+    for k in range(n - 1, -1, -1):
         ratio = max(k, 1) / (t + ratio)
-        log_tail = log_tail + lax.log(ratio)
-    return jnp.where(far, log_tail, lax.log(moment))
+        scaled = scaled * (t * ratio)
+    log_tail = (lax.log(scaled) - (n + 1) * lax.log(t)) - (0.5 * lax.square(t) + HALF_LOG_2PI)
+    slope = n * jnp.where(far, inverse_last, moments[n - 1] / moments[n])
+    return jnp.where(far, log_tail, lax.log(moments[n])), slope
 
 
 def wrapped(angle: Array) -> Array:
