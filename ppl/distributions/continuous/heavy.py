@@ -12,12 +12,12 @@ from jax.scipy.special import digamma
 from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions import constraints, random
 from ppl.distributions.constraints import Constraint
-from ppl.distributions.continuous.numerics import above, at_least_tiny, filled, times_log, with_value, within
+from ppl.distributions.continuous.numerics import above, at_least_tiny, filled, shifted, times_log, with_value, within
 from ppl.distributions.continuous.positive import Pareto
 from ppl.distributions.continuous.real import LocationScale
 from ppl.distributions.distribution import Distribution
 from ppl.distributions.special import log_beta
-from ppl.distributions.special.elementary import log, log1mexp, operands
+from ppl.distributions.special.elementary import HALF_LOG_2PI, log, log1mexp, operands
 from ppl.distributions.util import is_concrete, promote_shapes, softplus, validate_sample
 
 
@@ -67,7 +67,9 @@ class Dagum(Distribution):
         inside = value > 0
         log_x = lax.log(jnp.where(inside, value, 1.0))
         u = a * (log_x - log(scale))
-        return within(inside, log(a) + log(c) - log_x - c * softplus(-u) - softplus(u))
+        common = lax.log1p(lax.exp(-lax.abs(u)))  # of log(1 + exp(u)) and of log(1 + exp(-u))
+        rest = (c + 1.0) * common + jnp.maximum(u, 0.0) + c * jnp.maximum(-u, 0.0)
+        return within(inside, log(a) + log(c) - log_x - rest)
 
     def cdf(self, value: ArrayLike) -> Array:
         value, c, a, scale = with_value(value, self.concentration, self.sharpness, self.scale)
@@ -137,10 +139,13 @@ class Levy(LocationScale):
         z = random.normal(key, shape, self._dtype)
         return 1.0 / lax.square(jnp.maximum(lax.abs(z), float(jnp.finfo(z.dtype).tiny) ** 0.5))
 
-    def standard_log_density(self, z: Array) -> Array:
-        inside = z > 0
-        safe = jnp.where(inside, z, 1.0)
-        return within(inside, -0.5 * math.log(2 * math.pi) - 1.5 * lax.log(safe) - 0.5 / safe)
+    @validate_sample
+    def log_prob(self, value: ArrayLike) -> Array:
+        value, loc, scale = with_value(value, self.loc, self.scale)
+        distance = shifted(value, loc)
+        inside = distance > 0
+        safe = jnp.where(inside, distance, 1.0)
+        return within(inside, (0.5 * log(scale) - HALF_LOG_2PI) - 1.5 * lax.log(safe) - 0.5 * (scale / safe))
 
     def standard_cdf(self, z: Array) -> Array:
         inside = z > 0
