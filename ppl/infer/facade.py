@@ -1,57 +1,33 @@
-"""What public kernels over a target share: model or potential function, binding to arguments, start values, constraining."""
+"""What public kernels over a target share: model or potential function, binding to arguments, start values, running."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ppl._random import words
 from ppl._typing import Array, Key, PyTree
+from ppl.infer.adaptation.warmup import Schedule
+from ppl.infer.adaptation.windows import window_ends
+from ppl.infer.binding import Binding
 from ppl.infer.initialization import init_to_uniform
 from ppl.infer.kernel import MCMCKernel
-from ppl.infer.run.programs import Programs
 from ppl.infer.target.density import Target
-from ppl.infer.target.diagnose import explain
 from ppl.infer.target.gradient import GradientTarget
 from ppl.infer.target.layout import Layout
-from ppl.infer.target.model import Arguments, BoundModel, bind, contents
+from ppl.infer.target.model import Arguments, bind, contents
 from ppl.infer.target.potential import PotentialTarget, TreeLayout
-from ppl.infer.target.start import propose_start
-from ppl.util import not_jax_tracer
+from ppl.infer.target.start import PositionStrategy, propose_start
+from ppl.infer.target_launch import TargetLaunch
+from ppl.infer.target_process import Inputs, TargetProcess
+from ppl.util import as_key, not_jax_tracer
 
-__all__ = ["Binding", "TargetKernel"]
+__all__ = ["TargetKernel"]
 
 MAX_BINDINGS = 8
-
-
-@dataclass(frozen=True, eq=False)
-class Binding:
-    """A kernel bound to arguments of certain shapes.
-
-    Attributes:
-        target: the target; in place of arrays it has their shapes and types.
-        model: the bound model, or None for a potential function.
-        fixed: contents of the arrays, where the model has them fixed.
-        processes: what the run executes, by the fields that it collects.
-        programs: the compiled programs, by the same.
-    """
-
-    target: Any
-    model: BoundModel | None
-    fixed: bytes | None = None
-    processes: dict[tuple[str, ...], Any] = field(default_factory=dict)
-    programs: dict[tuple[str, ...], Programs] = field(default_factory=dict)
-
-    def check_data(self, arrays: tuple[Any, ...]) -> None:
-        """Warn of data outside the support of their site."""
-        if self.model is not None:
-            self.model.check_data(arrays)
-
-    def with_arrays(self, arrays: tuple[Any, ...]) -> Any:
-        """The target with these array arguments."""
-        return replace(self.target, arrays=arrays)
 
 
 def _shapes_of(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -83,6 +59,7 @@ class TargetKernel(MCMCKernel):
         self._potential_fn = potential_fn
         self._init_strategy = init_strategy
         self._forward_mode_differentiation = bool(forward_mode_differentiation)
+        self._num_warmup = 0
         self._bindings: dict[Any, Binding] = {}
         self._latest: Binding | None = None
 
@@ -198,20 +175,119 @@ class TargetKernel(MCMCKernel):
                 raise ValueError(f"init_params: site {slot.name!r} has values that are not finite; pass finite ones")
         return np.broadcast_to(position, (num_chains, position.shape[-1])), bool(missing)
 
-    def raise_invalid_start(self, binding: Binding, target: GradientTarget, position: np.ndarray, was_given: bool) -> None:
-        """Say why a start has no finite density.
+    # What the run executes
+
+    def process(self, binding: Binding, fields: tuple[str, ...] = ()) -> TargetProcess:
+        """A chain as the run executes it, reading these fields of the state beside the standard ones."""
+        process = binding.processes.get(fields)
+        if process is None:
+            process = binding.processes[fields] = self._new_process(binding, fields)
+        return process
+
+    def _settings(self, binding: Binding, fields: tuple[str, ...]) -> dict[str, Any]:
+        """What every process is made of."""
+        return dict(
+            target=binding.target,
+            propose=None if binding.model is None else self.propose,
+            proposes_directly=isinstance(self._init_strategy, PositionStrategy),
+            fields=fields,
+        )
+
+    @abstractmethod
+    def _new_process(self, binding: Binding, fields: tuple[str, ...]) -> TargetProcess:
+        """A chain on the target of a binding."""
+
+    def inputs(self, binding: Binding, arrays: tuple[Any, ...], num_warmup: int) -> Inputs:
+        """The arrays that all chains share."""
+        schedule = Schedule(num_warmup=np.int32(num_warmup), window_ends=window_ends(num_warmup))
+        return jax.device_put(Inputs(target=binding.with_arrays(arrays), schedule=schedule))
+
+    def launch(
+        self,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        *,
+        fields: tuple[str, ...],
+        init_params: PyTree,
+        num_chains: int,
+        num_warmup: int,
+        cache: dict[Any, Any],
+    ) -> TargetLaunch:
+        """Bind the kernel to arguments, for a run."""
+        self._num_warmup = num_warmup
+        binding, arrays = self.bind(args, kwargs, init_params, int(num_chains > 1))
+        binding.check_data(arrays)
+        given = self.start_positions(binding, init_params, num_chains)
+        process = self.process(binding, fields)
+        return TargetLaunch(binding, process, self.inputs(binding, arrays, num_warmup), given)
+
+    # One transition at a time
+
+    def init(
+        self,
+        rng_key: Key,
+        num_warmup: int,
+        init_params: Any = None,
+        model_args: tuple[Any, ...] = (),
+        model_kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """The initial state.
+
+        Args:
+            rng_key: a random key.
+            num_warmup: the number of iterations in which to adapt.
+            init_params: unconstrained start values; None: by the init strategy.
+            model_args: positional arguments of the model.
+            model_kwargs: keyword arguments of the model.
 
         Raises:
-            RuntimeError: always.
+            RuntimeError: if no start with finite density and gradient is found.
         """
-        what = "init_params have" if was_given else "Cannot find valid initial parameters: 100 proposals had"
-        reasons = explain(target, position) if binding.model is not None else []  # type: ignore[arg-type]
-        details = "".join(f"\n  {reason}" for reason in reasons) or "\n  potential_fn or its gradient is not finite there"
-        raise RuntimeError(
-            f"{what} no finite log density with a finite gradient. At the last one:{details}\n"
-            "Check the data and the supports, or choose another start: init_params, or init_strategy such as "
-            "init_to_median or init_to_value."
-        )
+        self._num_warmup = num_warmup
+        binding, arrays = self.bind(model_args, model_kwargs or {}, init_params)
+        binding.check_data(arrays)
+        process, inputs = self.process(binding), self.inputs(binding, arrays, num_warmup)
+        found = self.start_positions(binding, init_params, 1)
+        given, is_partial = (None, False) if found is None else (found[0][0], found[1])
+        start = process.start_partly_given if is_partial else process.start
+        point = jax.jit(start)(words(as_key(rng_key)), inputs, given)
+        if not_jax_tracer(point.is_valid) and not point.is_valid:
+            binding.raise_invalid_start(inputs.target, np.asarray(point.state.position), given is not None)
+        return process.public_state(jax.tree.map(jnp.asarray, process.chain_at(point)))
+
+    def sample(self, state: Any, model_args: tuple[Any, ...] = (), model_kwargs: Mapping[str, Any] | None = None) -> Any:
+        """The next state.
+
+        Raises:
+            RuntimeError: before `init`.
+        """
+        if self._latest is None:
+            raise RuntimeError(f"{type(self).__name__}.sample: call `init` first")
+        binding, arrays = self.bind(model_args, model_kwargs or {}, None)
+        process, inputs = self.process(binding), self.inputs(binding, arrays, self._num_warmup)
+        carry = process.carry_of(state._replace(rng_key=words(state.rng_key)), binding.target.layout.ravel)
+        return process.public_state(process.step(jax.tree.map(jnp.asarray, carry), inputs))
+
+    def refresh(self, state: Any, model_args: tuple[Any, ...] = (), model_kwargs: Mapping[str, Any] | None = None) -> Any:
+        """The same position with what is cached of the density computed again."""
+        binding, arrays = self.bind(model_args, model_kwargs or {}, None)
+        process, ravel = self.process(binding), binding.target.layout.ravel
+        carry = process.carry_of(state, ravel)
+        return process.public_state(process.rebase(carry, binding.with_arrays(arrays)))
+
+    def wrap_model(self, wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> "TargetKernel":
+        """A copy of the kernel on `wrapper(model)`.
+
+        Raises:
+            ValueError: if the kernel has a potential function instead of a model.
+        """
+        if self._model is None:
+            raise ValueError(f"{type(self).__name__}.wrap_model: the kernel is built from potential_fn and has no model to wrap")
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__getstate__())
+        copy._bindings = {}
+        copy._model = wrapper(self._model)
+        return copy
 
     # What users call
 

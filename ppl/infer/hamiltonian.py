@@ -21,14 +21,13 @@ from ppl.infer.algorithms.nuts import NUTS
 from ppl.infer.algorithms.packed import packed
 from ppl.infer.algorithms.protocols import HamiltonianInfo, HamiltonianParams, HamiltonianState
 from ppl.infer.algorithms.trajectory import walk_on
-from ppl.infer.launch import read_field
 from ppl.infer.target.gradient import GradientTarget, elementary_operations, pack
-from ppl.infer.target.start import Start, evaluate_start, find_start
+from ppl.infer.target.start import Start
+from ppl.infer.target_process import Inputs, TargetProcess
 from ppl.util import not_jax_tracer
 
-__all__ = ["Chain", "HamiltonianProcess", "HMCAdaptState", "HMCState", "Inputs", "statistics_of"]
+__all__ = ["Chain", "HamiltonianProcess", "HMCAdaptState", "HMCState"]
 
-STATISTICS = "statistics"  # the field of the rows that holds what the summary tells about
 MAX_FUSED_DIMENSION = 2048  # longer sums are not left to one kernel
 MAX_WHOLE_OPERATIONS = 350  # of a gradient; with more, one kernel of all loops takes long to compile, or exhausts memory
 MAX_GRADIENT_OPERATIONS = 5000  # the same for a gradient alone
@@ -92,13 +91,6 @@ class HMCAdaptState(NamedTuple):
     rng_key: Any
 
 
-class Inputs(NamedTuple):
-    """Arrays that all chains share: the target's, and the schedule of warm-up."""
-
-    target: Any
-    schedule: Schedule
-
-
 class Chain(NamedTuple):
     """The carry of a run.
 
@@ -151,59 +143,28 @@ class Opening(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class HamiltonianProcess:
+class HamiltonianProcess(TargetProcess):
     """One chain of HMC or NUTS with windowed warm-up.
 
     Attributes:
         kernel: the transition.
         warmup: the adaptation.
-        target: the target, whose arrays are replaced by those of the inputs.
-        propose: `(key, attempt, target) -> position`, to find a start.
-        proposes_directly: whether that takes no run of the model.
         initial_step_size: where adaptation starts.
         initial_inverse: blocks of the inverse mass matrix to start from; None: the identity.
         search_step_size: whether a reasonable step size is searched at the start and when the metric changes.
-        fields: paths into `HMCState` to read beside the standard ones.
         block_names: names of the sites of each block of the metric; None where there are no sites.
     """
 
     kernel: NUTS | HMC
     warmup: Warmup
-    target: GradientTarget
-    propose: Callable[[Key, Array, Any], Array] | None
-    proposes_directly: bool
     initial_step_size: Any
     initial_inverse: tuple[Any, ...] | None
     search_step_size: bool
-    fields: tuple[str, ...]
     block_names: tuple[tuple[str, ...], ...] | None
 
     # The run
 
-    def start(self, key: Key, inputs: Inputs, position: Array | None) -> StartPoint:
-        """A start at a position, or else at a proposed one."""
-        draws = random.draw(key, self.target.layout.dtype, keys=2)
-        if position is None:
-            start = find_start(draws.keys[0], lambda key, attempt: self._proposal(key, attempt, inputs), inputs.target)
-        else:
-            start = evaluate_start(position, inputs.target)
-        return self._tuned(draws.keys[1], inputs, start)
-
-    def start_partly_given(self, key: Key, inputs: Inputs, position: Array) -> StartPoint:
-        """As `start`, where the coordinates that are nan are proposed."""
-        draws = random.draw(key, self.target.layout.dtype, keys=2)
-
-        def propose(key: Key, attempt: Array) -> Array:
-            return jnp.where(jnp.isnan(position), self._proposal(key, attempt, inputs), position)
-
-        return self._tuned(draws.keys[1], inputs, find_start(draws.keys[0], propose, inputs.target))
-
-    def _proposal(self, key: Key, attempt: Array, inputs: Inputs) -> Array:
-        if self.propose is None:
-            raise ValueError("init_params: a potential function needs a complete start value")
-        return self.propose(key, attempt, inputs.target)
-
-    def _tuned(self, key: Key, inputs: Inputs, start: Start) -> StartPoint:
+    def begin(self, key: Key, inputs: Inputs, start: Start) -> StartPoint:
         """Add what is not the same for every start: a metric that the user gave, and a step size that is searched for."""
         state = HamiltonianState(position=start.position, potential_energy=start.potential_energy, gradient=start.gradient)
         dtype = start.position.dtype
@@ -307,16 +268,24 @@ class HamiltonianProcess:
 
         return search
 
-    def read(self, carry: Chain) -> dict[str, Array]:
-        """Position, what the summary tells about as one vector, and the fields that the user wants."""
+    def rebase(self, carry: Chain, target: GradientTarget) -> Chain:
+        """The same position under another target: one gradient."""
+        return carry._replace(state=self.kernel.rebase(carry.state, target))
+
+    def statistics(self, carry: Chain) -> Array:
+        """Energy, acceptance probability, number of steps, and whether the trajectory diverged."""
         dtype = carry.state.position.dtype
         info = carry.info
-        statistics = jnp.stack([info.energy, info.accept_prob, info.num_steps.astype(dtype), info.diverging.astype(dtype)])
-        rows = {"z": carry.state.position, STATISTICS: statistics}
-        if not self.fields:
-            return rows
-        state = self.public_state(carry)
-        return rows | {field: read_field(state, field) for field in self.fields}
+        return jnp.stack([info.energy, info.accept_prob, info.num_steps.astype(dtype), info.diverging.astype(dtype)])
+
+    def name_statistics(self, rows: Any) -> dict[str, Any]:
+        """The same by name."""
+        return {
+            "energy": rows[..., 0],
+            "accept_prob": rows[..., 1],
+            "num_steps": rows[..., 2].astype(np.int32),
+            "diverging": rows[..., 3] != 0,
+        }
 
     @property
     def wrappers(self) -> Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]]:
@@ -346,19 +315,8 @@ class HamiltonianProcess:
 
     # Public states
 
-    def public_state(self, carry: Chain) -> HMCState:
-        """The public state of a traced carry."""
-        return self._assemble(carry, self.target.layout.unravel)
-
-    def finish(self, position: Array, inputs: Inputs) -> Any:
-        """What the user gets of a draw: constrained values and deterministic sites."""
-        return inputs.target.constrain(position)
-
-    def public_state_host(self, carry: Chain) -> HMCState:
-        """The public state of a carry of NumPy arrays, which may have a leading chain axis."""
-        return self._assemble(carry, self.target.layout.unravel_host)
-
-    def _assemble(self, carry: Chain, unravel: Callable[[Any], PyTree]) -> HMCState:
+    def assemble(self, carry: Chain, unravel: Callable[[Any], PyTree]) -> HMCState:
+        """The public state."""
         adapt = carry.warmup
         return HMCState(
             i=carry.i,
@@ -430,15 +388,10 @@ class HamiltonianProcess:
             has_nan=false,
         )
 
-
-def statistics_of(rows: Any) -> dict[str, Any]:
-    """The statistics in rows `(..., 4)` by name."""
-    return {
-        "energy": rows[..., 0],
-        "accept_prob": rows[..., 1],
-        "num_steps": rows[..., 2].astype(np.int32),
-        "diverging": rows[..., 3] != 0,
-    }
+    def nan_positions(self, carry: Chain) -> np.ndarray:
+        """Where an energy was first not a number after warm-up."""
+        found = np.asarray(carry.has_nan).reshape(-1)
+        return np.asarray(carry.nan_position).reshape(len(found), -1)[found]
 
 
 def _in_mode(mode: Fusing) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -11,21 +11,19 @@ import numpy as np
 from jax import random
 from jax.flatten_util import ravel_pytree
 
-from ppl._random import words
 from ppl._typing import Array, Key, PyTree
 from ppl.diagnostics import ebfmi
-from ppl.infer.adaptation.warmup import Schedule, Warmup
-from ppl.infer.adaptation.windows import window_ends
+from ppl.infer.adaptation.warmup import Warmup
 from ppl.infer.algorithms.hmc import HMC as HMCTransition
 from ppl.infer.algorithms.metric import EuclideanKinetic, Kinetic, Metric
 from ppl.infer.algorithms.nuts import NUTS as NUTSTransition
+from ppl.infer.arguments import check_number
+from ppl.infer.binding import Binding
 from ppl.infer.blocks import Blocks, check_mass, flat_blocks, site_blocks
-from ppl.infer.facade import Binding, TargetKernel
-from ppl.infer.hamiltonian import HamiltonianProcess, HMCAdaptState, HMCState, Inputs
-from ppl.infer.hamiltonian_launch import HamiltonianLaunch
+from ppl.infer.facade import TargetKernel
+from ppl.infer.hamiltonian import HamiltonianProcess, HMCAdaptState, HMCState
 from ppl.infer.initialization import init_to_uniform
-from ppl.infer.target.start import PositionStrategy
-from ppl.util import as_key, find_stack_level, not_jax_tracer
+from ppl.util import find_stack_level
 
 __all__ = ["HMC", "NUTS", "HMCAdaptState", "HMCState", "hmc", "momentum_generator"]
 
@@ -49,16 +47,6 @@ class UserKinetic:
     def velocity(self, metric: Metric, momentum: Array) -> Array:
         """The gradient of K at p."""
         return jax.grad(self.energy, argnums=1)(metric, momentum)
-
-
-def _check_number(kernel: str, name: str, value: Any, low: float, high: float = float("inf")) -> None:
-    if not not_jax_tracer(value):
-        return
-    if isinstance(value, bool) or np.ndim(value) != 0 or np.asarray(value).dtype.kind not in "iuf":
-        raise TypeError(f"{kernel}: {name} must be a number, found {value!r}")
-    if not low < float(value) < high:
-        limits = f"between {low} and {high}" if np.isfinite(high) else f"greater than {low}"
-        raise ValueError(f"{kernel}: {name} must be {limits}, found {value!r}")
 
 
 class HMC(TargetKernel):
@@ -120,8 +108,8 @@ class HMC(TargetKernel):
     ) -> None:
         super().__init__(model, potential_fn, init_strategy, forward_mode_differentiation)
         kernel = type(self).__name__
-        _check_number(kernel, "step_size", step_size, 0.0)
-        _check_number(kernel, "target_accept_prob", target_accept_prob, 0.0, 1.0)
+        check_number(kernel, "step_size", step_size, 0.0)
+        check_number(kernel, "target_accept_prob", target_accept_prob, 0.0, 1.0)
         if kinetic_fn is not None and not callable(kinetic_fn):
             raise TypeError(
                 f"{kernel}: kinetic_fn must be a function of the inverse mass matrix and the momentum, found {kinetic_fn!r}"
@@ -136,7 +124,6 @@ class HMC(TargetKernel):
         self._target_accept_prob = target_accept_prob
         self._find_heuristic_step_size = find_heuristic_step_size
         self._regularize_mass_matrix = regularize_mass_matrix
-        self._num_warmup = 0
         self._set_trajectory(num_steps, trajectory_length)
 
     def _set_trajectory(self, num_steps: int | None, trajectory_length: Any) -> None:
@@ -144,11 +131,11 @@ class HMC(TargetKernel):
         if num_steps is None and trajectory_length is None:
             raise ValueError(f"{kernel}: At least one of `num_steps` and `trajectory_length` must be given, found None for both")
         if trajectory_length is not None:
-            _check_number(kernel, "trajectory_length", trajectory_length, 0.0)
+            check_number(kernel, "trajectory_length", trajectory_length, 0.0)
         if num_steps is not None:
             if isinstance(num_steps, bool) or not isinstance(num_steps, int | np.integer):
                 raise TypeError(f"{kernel}: num_steps must be a whole number, found {num_steps!r}")
-            _check_number(kernel, "num_steps", num_steps, 0)
+            check_number(kernel, "num_steps", num_steps, 0)
             if trajectory_length is not None and self._adapt_step_size:
                 warnings.warn(
                     f"{kernel}: If both `num_steps` and `trajectory_length` are given, the step size is their quotient and is not "
@@ -207,13 +194,6 @@ class HMC(TargetKernel):
     def _transition(self, kinetic: Kinetic) -> HMCTransition | NUTSTransition:
         return HMCTransition(num_steps=self._num_steps, trajectory_length=self._trajectory_length, kinetic=kinetic)
 
-    def process(self, binding: Binding, fields: tuple[str, ...] = ()) -> HamiltonianProcess:
-        """A chain as the run executes it, reading these fields of the state beside the standard ones."""
-        process = binding.processes.get(fields)
-        if process is None:
-            process = binding.processes[fields] = self._new_process(binding, fields)
-        return process
-
     def _new_process(self, binding: Binding, fields: tuple[str, ...]) -> HamiltonianProcess:
         layout = binding.target.layout
         blocks = self._blocks(None if binding.model is None else layout.sizes(), layout.dimension)
@@ -230,107 +210,12 @@ class HMC(TargetKernel):
         return HamiltonianProcess(
             kernel=self._transition(kinetic),
             warmup=warmup,
-            target=binding.target,
-            propose=None if binding.model is None else self.propose,
-            proposes_directly=isinstance(self._init_strategy, PositionStrategy),
             initial_step_size=self._step_size,
             initial_inverse=blocks.inverse,
             search_step_size=self._find_heuristic_step_size,
-            fields=fields,
             block_names=blocks.names,
+            **self._settings(binding, fields),
         )
-
-    def inputs(self, binding: Binding, arrays: tuple[Any, ...], num_warmup: int) -> Inputs:
-        """The arrays that all chains share."""
-        schedule = Schedule(num_warmup=np.int32(num_warmup), window_ends=window_ends(num_warmup))
-        return jax.device_put(Inputs(target=binding.with_arrays(arrays), schedule=schedule))
-
-    def launch(
-        self,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        *,
-        fields: tuple[str, ...],
-        init_params: PyTree,
-        num_chains: int,
-        num_warmup: int,
-        cache: dict[Any, Any],
-    ) -> HamiltonianLaunch:
-        """Bind the kernel to arguments, for a run."""
-        self._num_warmup = num_warmup
-        binding, arrays = self.bind(args, kwargs, init_params, int(num_chains > 1))
-        binding.check_data(arrays)
-        given = self.start_positions(binding, init_params, num_chains)
-        process = self.process(binding, fields)
-        return HamiltonianLaunch(self, binding, process, self.inputs(binding, arrays, num_warmup), given)
-
-    # One transition at a time
-
-    def init(
-        self,
-        rng_key: Key,
-        num_warmup: int,
-        init_params: Any = None,
-        model_args: tuple[Any, ...] = (),
-        model_kwargs: Mapping[str, Any] | None = None,
-    ) -> HMCState:
-        """The initial state.
-
-        Args:
-            rng_key: a random key.
-            num_warmup: the number of iterations in which to adapt.
-            init_params: unconstrained start values; None: by the init strategy.
-            model_args: positional arguments of the model.
-            model_kwargs: keyword arguments of the model.
-
-        Raises:
-            RuntimeError: if no start with finite density and gradient is found.
-        """
-        self._num_warmup = num_warmup
-        binding, arrays = self.bind(model_args, model_kwargs or {}, init_params)
-        binding.check_data(arrays)
-        process, inputs = self.process(binding), self.inputs(binding, arrays, num_warmup)
-        found = self.start_positions(binding, init_params, 1)
-        given, is_partial = (None, False) if found is None else (found[0][0], found[1])
-        start = process.start_partly_given if is_partial else process.start
-        point = jax.jit(start)(words(as_key(rng_key)), inputs, given)
-        if not_jax_tracer(point.is_valid) and not point.is_valid:
-            self.raise_invalid_start(binding, inputs.target, np.asarray(point.state.position), given is not None)
-        return process.public_state(jax.tree.map(jnp.asarray, process.chain_at(point)))
-
-    def sample(self, state: HMCState, model_args: tuple[Any, ...] = (), model_kwargs: Mapping[str, Any] | None = None) -> HMCState:
-        """The next state.
-
-        Raises:
-            RuntimeError: before `init`.
-        """
-        if self._latest is None:
-            raise RuntimeError(f"{type(self).__name__}.sample: call `init` first")
-        binding, arrays = self.bind(model_args, model_kwargs or {}, None)
-        process, inputs = self.process(binding), self.inputs(binding, arrays, self._num_warmup)
-        carry = process.carry_of(state._replace(rng_key=words(state.rng_key)), binding.target.layout.ravel)
-        return process.public_state(process.step(jax.tree.map(jnp.asarray, carry), inputs))
-
-    def refresh(self, state: HMCState, model_args: tuple[Any, ...] = (), model_kwargs: Mapping[str, Any] | None = None) -> HMCState:
-        """The same position with potential energy and gradient computed again."""
-        binding, arrays = self.bind(model_args, model_kwargs or {}, None)
-        target = binding.with_arrays(arrays)
-        potential_energy, gradient = target.value_and_gradient(target.layout.ravel(state.z))
-        return state._replace(potential_energy=potential_energy, z_grad=target.layout.unravel(gradient))
-
-    def wrap_model(self, wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> "HMC":
-        """A copy of the kernel on `wrapper(model)`.
-
-        Raises:
-            ValueError: if the kernel has a potential function instead of a model.
-        """
-        if self._model is None:
-            raise ValueError(f"{type(self).__name__}.wrap_model: the kernel is built from potential_fn and has no model to wrap")
-        copy = object.__new__(type(self))
-        copy.__dict__.update(self.__getstate__())
-        copy._bindings = {}
-        copy._model = wrapper(self._model)
-        return copy
 
 
 class NUTS(HMC):
@@ -412,7 +297,7 @@ class NUTS(HMC):
 
     def _set_trajectory(self, num_steps: int | None, trajectory_length: Any) -> None:
         if trajectory_length is not None:
-            _check_number("NUTS", "trajectory_length", trajectory_length, 0.0)
+            check_number("NUTS", "trajectory_length", trajectory_length, 0.0)
 
     def _transition(self, kinetic: Kinetic) -> NUTSTransition:
         return NUTSTransition(max_tree_depth=self._max_tree_depth, kinetic=kinetic)

@@ -1,4 +1,4 @@
-"""HMC and NUTS bound to arguments and ready to run."""
+"""A kernel on a target, bound to arguments and ready to run."""
 
 from typing import Any
 
@@ -8,22 +8,21 @@ import numpy as np
 
 from ppl import _random as random
 from ppl._typing import Array, Key, PyTree
-from ppl.infer.facade import Binding, TargetKernel
-from ppl.infer.hamiltonian import STATISTICS, Chain, HamiltonianProcess, HMCState, Inputs, StartPoint, statistics_of
+from ppl.infer.binding import Binding
 from ppl.infer.launch import NO_DISCRETE, is_traced, words_of_chain
 from ppl.infer.map_draws import map_draws
 from ppl.infer.run.programs import Programs
 from ppl.infer.target.density import Target
 from ppl.infer.target.diagnose import explain
+from ppl.infer.target_process import Inputs, TargetProcess
 
-__all__ = ["HamiltonianLaunch"]
+__all__ = ["TargetLaunch"]
 
 
-class HamiltonianLaunch:
-    """HMC and NUTS.
+class TargetLaunch:
+    """A kernel whose chains move a position on a target.
 
     Args:
-        kernel: the kernel.
         binding: what it is bound to.
         process: what the run executes.
         inputs: arrays that all chains share.
@@ -32,10 +31,7 @@ class HamiltonianLaunch:
 
     sample_field = "z"
 
-    def __init__(
-        self, kernel: TargetKernel, binding: Binding, process: HamiltonianProcess, inputs: Inputs, given: tuple[Any, bool] | None
-    ) -> None:
-        self.kernel = kernel
+    def __init__(self, binding: Binding, process: TargetProcess, inputs: Inputs, given: tuple[Any, bool] | None) -> None:
         self.binding = binding
         self.process = process
         self.deterministic = frozenset() if binding.model is None else frozenset(binding.model.facts.deterministics)
@@ -44,7 +40,7 @@ class HamiltonianLaunch:
         self.is_partial = given is not None and given[1]
         self.programs = binding.programs.setdefault(process.fields, Programs())
 
-    def _start(self, keys: Key, chain: Array, inputs: Inputs, position: Array | None) -> StartPoint:
+    def _start(self, keys: Key, chain: Array, inputs: Inputs, position: Array | None) -> Any:
         key = words_of_chain(keys, chain)
         if self.is_partial and position is not None:
             return self.process.start_partly_given(key, inputs, position)
@@ -56,14 +52,14 @@ class HamiltonianLaunch:
     def _position(self, chain: int) -> Any:
         return None if self.positions is None else self.positions[chain]
 
-    def prepare(self, keys: Key) -> Chain:
+    def prepare(self, keys: Key) -> Any:
         """Begin to compile the start."""
         arguments = (keys, np.int32(0), self.inputs, self._position(0))
         name = self._start_name(keys)
         point = self.programs.prepare(name, self._start, arguments, lambda: self.process.start_wrappers)
         return jax.eval_shape(self.process.chain_at, point)
 
-    def start(self, keys: Key, num_chains: int) -> list[Chain]:
+    def start(self, keys: Key, num_chains: int) -> list[Any]:
         """Start the chains, one after another.
 
         Raises:
@@ -79,17 +75,17 @@ class HamiltonianLaunch:
             point = program(keys, np.int32(i), self.inputs, self._position(i))
             if not point.is_valid:
                 position = np.asarray(point.state.position)
-                self.kernel.raise_invalid_start(self.binding, self.inputs.target, position, self.positions is not None)
+                self.binding.raise_invalid_start(self.inputs.target, position, self.positions is not None)
             carries.append(self.process.chain_at(point))
         return carries
 
-    def public(self, carry: Chain) -> HMCState:
+    def public(self, carry: Any) -> Any:
         """The public state; outside a trace of NumPy arrays, for which nothing is compiled."""
         if is_traced(carry):
             return self.process.public_state(carry)
         return self.process.public_state_host(jax.tree.map(np.asarray, carry))
 
-    def carry_of(self, state: HMCState) -> Chain:
+    def carry_of(self, state: Any) -> Any:
         """The carry of a public state; the count of iterations starts anew."""
         layout = self.binding.target.layout
         batch = np.shape(state.i)
@@ -101,7 +97,7 @@ class HamiltonianLaunch:
         host = jax.tree.map(np.asarray, state)
         return self.process.carry_of(host, lambda z: layout.ravel_host(z, batch))
 
-    def with_key(self, carry: Chain, keys: Key, chain: int) -> Chain:
+    def with_key(self, carry: Any, keys: Key, chain: int) -> Any:
         """A carry with the key of a chain."""
         if is_traced(keys):
             return carry._replace(rng_key=words_of_chain(keys, jnp.int32(chain)))
@@ -133,19 +129,17 @@ class HamiltonianLaunch:
         drawn = run(target, given)
         return {name: np.asarray(x).reshape((*batch, *x.shape[1:])) for name, x in drawn.items()}
 
-    def problems(self, carries: list[Chain]) -> list[str]:
+    def problems(self, carries: list[Any]) -> list[str]:
         """Where, after warm-up, an energy was not a number, and why."""
         for carry in carries:
-            found = np.argwhere(np.asarray(carry.has_nan).reshape(-1))
-            if len(found) and self.binding.model is not None:
-                positions = np.asarray(carry.nan_position).reshape(-1, self.binding.target.layout.dimension)
-                return explain(self.inputs.target, positions[found[0, 0]])
+            positions = self.process.nan_positions(carry)
+            if len(positions) and self.binding.model is not None:
+                return explain(self.inputs.target, positions[0])
         return []
 
     def expand(self, rows: dict[str, Any]) -> dict[str, Any]:
         """The statistics by name."""
-        others = {name: value for name, value in rows.items() if name != STATISTICS}
-        return others | (statistics_of(rows[STATISTICS]) if STATISTICS in rows else {})
+        return self.process.expand(rows)
 
     def unravel(self, rows: np.ndarray) -> PyTree:
         """Positions as the user's pytree."""
