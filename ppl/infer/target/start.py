@@ -13,7 +13,18 @@ from ppl._typing import Array, Key, Message
 from ppl.infer.target.density import Target
 from ppl.infer.target.gradient import GradientTarget
 
-__all__ = ["MAX_TRIES", "Start", "Strategy", "find_start", "propose_start"]
+__all__ = [
+    "MAX_TRIES",
+    "PositionStrategy",
+    "Start",
+    "Strategy",
+    "ValueStart",
+    "evaluate_start",
+    "evaluate_value",
+    "find_start",
+    "find_value_start",
+    "propose_start",
+]
 
 MAX_TRIES = 100
 
@@ -26,6 +37,14 @@ class Start(NamedTuple):
     position: Array
     potential_energy: Array
     gradient: Array
+    is_valid: Array
+
+
+class ValueStart(NamedTuple):
+    """A position `(d,)`, its potential energy, and whether that is finite."""
+
+    position: Array
+    potential_energy: Array
     is_valid: Array
 
 
@@ -71,17 +90,33 @@ def find_start(
     validate_grad: bool = True,
 ) -> Start:
     """Propose until potential energy and gradient are finite, at most `MAX_TRIES` times; the last try, and whether it is good."""
+    nothing = jnp.zeros(target.layout.dimension, target.layout.dtype)
+    none_yet = Start(nothing, jnp.zeros((), target.layout.dtype), nothing, jnp.zeros((), bool))
+    return _first_valid(key, propose, lambda position: evaluate_start(position, target, validate_grad), none_yet)
 
-    def attempt(carry: tuple[Array, Start]) -> tuple[Array, Start]:
+
+def evaluate_value(position: Array, target: GradientTarget) -> ValueStart:
+    """The start at a position, of a kernel that uses no gradient."""
+    potential_energy = target(position)
+    return ValueStart(position, potential_energy, lax.is_finite(potential_energy))
+
+
+def find_value_start(key: Key, propose: Callable[[Key, Array], Array], target: GradientTarget) -> ValueStart:
+    """As `find_start`, where the potential energy alone has to be finite."""
+    dtype = target.layout.dtype
+    none_yet = ValueStart(jnp.zeros(target.layout.dimension, dtype), jnp.zeros((), dtype), jnp.zeros((), bool))
+    return _first_valid(key, propose, lambda position: evaluate_value(position, target), none_yet)
+
+
+def _first_valid(key: Key, propose: Callable[[Key, Array], Array], evaluate: Callable[[Array], Any], none_yet: Any) -> Any:
+    """The first proposal whose evaluation `is_valid`, or the last of `MAX_TRIES`."""
+
+    def attempt(carry: tuple[Array, Any]) -> tuple[Array, Any]:
         tries, _ = carry
-        position = propose(key, tries)
-        return tries + 1, evaluate_start(position, target, validate_grad)
+        return tries + 1, evaluate(propose(key, tries))
 
-    def unsuccessful(carry: tuple[Array, Start]) -> Array:
+    def unsuccessful(carry: tuple[Array, Any]) -> Array:
         tries, start = carry
         return ~start.is_valid & (tries < MAX_TRIES)
 
-    layout = target.layout
-    nothing = jnp.zeros(layout.dimension, layout.dtype)
-    none_yet = Start(nothing, jnp.zeros((), layout.dtype), nothing, jnp.zeros((), bool))
     return lax.while_loop(unsuccessful, attempt, (jnp.zeros((), jnp.int32), none_yet))[1]
