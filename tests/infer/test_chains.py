@@ -247,13 +247,20 @@ def test_a_users_kernel_gets_arguments() -> None:
 
 @pytest.mark.parametrize(("method", "begun"), [("parallel", 2), ("vectorized", 1), ("sequential", 1)])
 def test_ctrl_c_keeps_the_draws(
-    method: str, begun: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    method: str,
+    begun: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     """SIGINT while chains run: the draws so far are there, equal to the first ones of a whole run, and the summary says so.
 
     The signal comes when each process (`begun` of them run at once) has drawn, and holds the others where they are: a busy
     machine may give one thread nothing to do for long.
     """
+    # A process that was started in the background ignores the signal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     mcmc = MCMC(KERNEL, num_warmup=50, num_samples=5_000_000, num_chains=2, chain_method=method, progress_bar=False)
     whole = grouped(run(num_chains=2, num_warmup=50, num_samples=100, chain_method=method))["mu"]
     has_drawn, advance = threading.Semaphore(0), run_chains.ChainRun.run
