@@ -6,7 +6,7 @@ import numpy as np
 
 from ppl.util import not_jax_tracer
 
-__all__ = ["check_number"]
+__all__ = ["check_flag", "check_number"]
 
 
 def check_number(kernel: str, name: str, value: Any, low: float, high: float = float("inf")) -> None:
@@ -23,3 +23,13 @@ def check_number(kernel: str, name: str, value: Any, low: float, high: float = f
     if not low < float(value) < high:
         limits = f"between {low} and {high}" if np.isfinite(high) else f"greater than {low}"
         raise ValueError(f"{kernel}: {name} must be {limits}, found {value!r}")
+
+
+def check_flag(kernel: str, name: str, value: Any) -> None:
+    """Check an argument of a kernel.
+
+    Raises:
+        TypeError: if it is neither True nor False.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{kernel}: {name} must be True or False, found {value!r}")

@@ -1,10 +1,9 @@
 """A chain of a Hamiltonian kernel with its warm-up, as the run executes it, and the public states that are assembled from it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -14,23 +13,19 @@ from ppl._typing import Array, Key, PyTree
 from ppl.infer.adaptation.covariance import WelfordState
 from ppl.infer.adaptation.step_size_search import find_step_size
 from ppl.infer.adaptation.warmup import Schedule, Signal, Warmup, WarmupState
-from ppl.infer.algorithms.fused import FusedTarget, Fusing, call_fused, fusing, whole_program
+from ppl.infer.algorithms.fused import Fusing, call_fused
 from ppl.infer.algorithms.hmc import HMC
-from ppl.infer.algorithms.metric import Metric, metric_from_inverse
+from ppl.infer.algorithms.metric import Metric, identity_metric, metric_from_inverse
 from ppl.infer.algorithms.nuts import NUTS
 from ppl.infer.algorithms.packed import packed
 from ppl.infer.algorithms.protocols import HamiltonianInfo, HamiltonianParams, HamiltonianState
 from ppl.infer.algorithms.trajectory import walk_on
-from ppl.infer.target.gradient import GradientTarget, elementary_operations, pack
+from ppl.infer.target.gradient import GradientTarget
 from ppl.infer.target.start import Start
-from ppl.infer.target_process import Inputs, TargetProcess
+from ppl.infer.target_process import Inputs, TargetProcess, fusing_modes, mean_in_phase
 from ppl.util import not_jax_tracer
 
-__all__ = ["Chain", "HamiltonianProcess", "HMCAdaptState", "HMCState"]
-
-MAX_FUSED_DIMENSION = 2048  # longer sums are not left to one kernel
-MAX_WHOLE_OPERATIONS = 350  # of a gradient; with more, one kernel of all loops takes long to compile, or exhausts memory
-MAX_GRADIENT_OPERATIONS = 5000  # the same for a gradient alone
+__all__ = ["Chain", "HamiltonianProcess", "HMCAdaptState", "HMCState", "StartPoint", "adaptation_of", "public_adaptation"]
 
 
 class HMCState(NamedTuple):
@@ -180,10 +175,7 @@ class HamiltonianProcess(TargetProcess):
         return StartPoint(key=key, state=state, is_valid=start.is_valid, metric=metric, step_size=step_size)
 
     def _identity(self) -> Metric:
-        dtype = self.target.layout.dtype
-        shapes = self.warmup.block_shapes
-        blocks: tuple[Any, ...] = tuple(np.ones(s, dtype) if len(s) == 1 else np.eye(s[0], dtype=dtype) for s in shapes)
-        return Metric(inverse=blocks, root=blocks, root_inverse=blocks)
+        return identity_metric(self.warmup.block_shapes, self.target.layout.dtype)
 
     def chain_at(self, start: StartPoint) -> Chain:
         """The carry before the first iteration. What is constant is NumPy's: outside a trace nothing is compiled for it."""
@@ -236,17 +228,14 @@ class HamiltonianProcess(TargetProcess):
         """The next state, and what is told about it."""
         state, info = packed(self.kernel).finish(trajectory)
         i = carry.i + 1
-        warming_up = carry.i < schedule.num_warmup
-        phase_length = lax.select(warming_up, i, i - schedule.num_warmup)
-        is_first_nan = info.is_nan & ~carry.has_nan & ~warming_up
-        gain = (info.accept_prob - carry.mean_accept_prob) / phase_length.astype(info.accept_prob.dtype)
+        is_first_nan = info.is_nan & ~carry.has_nan & (carry.i >= schedule.num_warmup)
         return Chain(
             rng_key=rng_key,
             i=i,
             state=state,
             info=info,
             warmup=carry.warmup,
-            mean_accept_prob=carry.mean_accept_prob + gain,
+            mean_accept_prob=mean_in_phase(carry.mean_accept_prob, info.accept_prob, i, schedule),
             nan_position=lax.select(is_first_nan, info.last_position, carry.nan_position),
             has_nan=carry.has_nan | is_first_nan,
         )
@@ -287,28 +276,9 @@ class HamiltonianProcess(TargetProcess):
             "diverging": rows[..., 3] != 0,
         }
 
-    @property
-    def wrappers(self) -> Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]]:
-        """Ways to build the program: with as much in one kernel as is possible, then with less, then with nothing."""
-        return [_in_mode(mode) for mode in reversed(self._modes())]
-
-    @property
-    def start_wrappers(self) -> Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]]:
-        """The same for the program that finds a start; where that takes a run of the model, there is nothing to fuse."""
-        return self.wrappers if self.proposes_directly else [_in_mode(Fusing.NOTHING)]
-
-    def _modes(self) -> list[Fusing]:
+    def modes(self) -> list[Fusing]:
         """What of a program can be one kernel, from nothing to all of it."""
-        modes = [Fusing.NOTHING]
-        if jax.default_backend() != "cpu" or not 0 < self.target.layout.dimension <= MAX_FUSED_DIMENSION:
-            return modes
-        modes.append(Fusing.UPDATES)
-        operations = elementary_operations(self.target)
-        if operations is not None and operations <= MAX_GRADIENT_OPERATIONS:
-            modes.append(Fusing.PARTS)
-            if operations <= MAX_WHOLE_OPERATIONS and self._is_diagonal() and not self.search_step_size:
-                modes.append(Fusing.WHOLE)
-        return modes
+        return fusing_modes(self.target, allows_whole=self._is_diagonal() and not self.search_step_size)
 
     def _is_diagonal(self) -> bool:
         return all(len(shape) == 1 for shape in self.warmup.block_shapes)
@@ -317,7 +287,6 @@ class HamiltonianProcess(TargetProcess):
 
     def assemble(self, carry: Chain, unravel: Callable[[Any], PyTree]) -> HMCState:
         """The public state."""
-        adapt = carry.warmup
         return HMCState(
             i=carry.i,
             z=unravel(carry.state.position),
@@ -330,32 +299,12 @@ class HamiltonianProcess(TargetProcess):
             accept_prob=carry.info.accept_prob,
             mean_accept_prob=carry.mean_accept_prob,
             diverging=carry.info.diverging,
-            adapt_state=HMCAdaptState(
-                step_size=adapt.step_size,
-                inverse_mass_matrix=self._name_blocks(adapt.metric.inverse),
-                mass_matrix_sqrt=self._name_blocks(adapt.metric.root),
-                mass_matrix_sqrt_inv=self._name_blocks(adapt.metric.root_inverse),
-                ss_state=adapt.tuning,
-                mm_state=adapt.covariance,
-                window_idx=adapt.window,
-                rng_key=carry.rng_key,
-            ),
+            adapt_state=public_adaptation(carry.warmup, carry.rng_key, self.block_names),
             rng_key=carry.rng_key,
         )
 
-    def _name_blocks(self, blocks: tuple[Any, ...]) -> Any:
-        if self.block_names is None:
-            return blocks[0]
-        return dict(zip(self.block_names, blocks))
-
-    def _blocks(self, named: Any) -> tuple[Any, ...]:
-        if self.block_names is None:
-            return (named,)
-        return tuple(named[names] for names in self.block_names)
-
     def carry_of(self, state: HMCState, ravel: Callable[[PyTree], Array]) -> Chain:
         """The carry of a public state; `ravel` makes positions of unconstrained values."""
-        adapt = state.adapt_state
         position = ravel(state.z)
         nowhere: Any = np.zeros(np.shape(position), self.target.layout.dtype)
         false: Any = np.zeros(np.shape(state.i), bool)
@@ -372,17 +321,7 @@ class HamiltonianProcess(TargetProcess):
                 last_position=position,
                 is_nan=false,
             ),
-            warmup=WarmupState(
-                step_size=adapt.step_size,
-                metric=Metric(
-                    inverse=self._blocks(adapt.inverse_mass_matrix),
-                    root=self._blocks(adapt.mass_matrix_sqrt),
-                    root_inverse=self._blocks(adapt.mass_matrix_sqrt_inv),
-                ),
-                tuning=adapt.ss_state,
-                covariance=WelfordState(*adapt.mm_state),
-                window=adapt.window_idx,
-            ),
+            warmup=adaptation_of(state.adapt_state, self.block_names),
             mean_accept_prob=state.mean_accept_prob,
             nan_position=nowhere,
             has_nan=false,
@@ -394,21 +333,38 @@ class HamiltonianProcess(TargetProcess):
         return np.asarray(carry.nan_position).reshape(len(found), -1)[found]
 
 
-def _in_mode(mode: Fusing) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Build a program with this choice of what is fused."""
+def public_adaptation(adapt: WarmupState, rng_key: Key, names: tuple[tuple[str, ...], ...] | None) -> HMCAdaptState:
+    """The public form of what warm-up has learnt; `names` are the sites of each block of the metric, None where there is one."""
 
-    def wrap(fn: Callable[..., Any]) -> Callable[..., Any]:
-        def traced(*args: Any) -> Any:
-            if mode in (Fusing.PARTS, Fusing.WHOLE):
-                args = tuple(_with_packed_target(arg, mode) if isinstance(arg, Inputs) else arg for arg in args)
-            with fusing(mode):
-                return whole_program(fn)(*args)
+    def name_blocks(blocks: tuple[Any, ...]) -> Any:
+        return blocks[0] if names is None else dict(zip(names, blocks))
 
-        return traced
+    return HMCAdaptState(
+        step_size=adapt.step_size,
+        inverse_mass_matrix=name_blocks(adapt.metric.inverse),
+        mass_matrix_sqrt=name_blocks(adapt.metric.root),
+        mass_matrix_sqrt_inv=name_blocks(adapt.metric.root_inverse),
+        ss_state=adapt.tuning,
+        mm_state=adapt.covariance,
+        window_idx=adapt.window,
+        rng_key=rng_key,
+    )
 
-    return wrap
 
+def adaptation_of(adapt: HMCAdaptState, names: tuple[tuple[str, ...], ...] | None) -> WarmupState:
+    """What warm-up has learnt, of its public form."""
 
-def _with_packed_target(inputs: Inputs, mode: Fusing) -> Inputs:
-    target = pack(inputs.target)
-    return inputs._replace(target=FusedTarget(target) if mode is Fusing.PARTS else target)
+    def blocks_of(named: Any) -> tuple[Any, ...]:
+        return (named,) if names is None else tuple(named[block] for block in names)
+
+    return WarmupState(
+        step_size=adapt.step_size,
+        metric=Metric(
+            inverse=blocks_of(adapt.inverse_mass_matrix),
+            root=blocks_of(adapt.mass_matrix_sqrt),
+            root_inverse=blocks_of(adapt.mass_matrix_sqrt_inv),
+        ),
+        tuning=adapt.ss_state,
+        covariance=WelfordState(*adapt.mm_state),
+        window=adapt.window_idx,
+    )

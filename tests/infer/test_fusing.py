@@ -115,7 +115,7 @@ def draws(kernel, arguments, **options):
 def test_same_draws_with_and_without(name, monkeypatch):
     model, arguments = CASES[name]
     fused = draws(NUTS(model), arguments)
-    monkeypatch.setattr("ppl.infer.hamiltonian.MAX_FUSED_DIMENSION", 0)
+    monkeypatch.setattr("ppl.infer.target_process.MAX_FUSED_DIMENSION", 0)
     plain = draws(NUTS(model), arguments)
     for site, values in fused.get_samples().items():
         assert np.isfinite(values).all()
@@ -182,8 +182,8 @@ def many_sites(y):
 )
 def test_as_much_is_fused_as_can_be(kernel, arguments, mode, monkeypatch):
     fused = draws(kernel, arguments)
-    assert fused._launch.process._modes()[-1] is mode
-    monkeypatch.setattr("ppl.infer.hamiltonian.MAX_FUSED_DIMENSION", 0)
+    assert fused._launch.process.modes()[-1] is mode
+    monkeypatch.setattr("ppl.infer.target_process.MAX_FUSED_DIMENSION", 0)
     plain = draws(pickle.loads(pickle.dumps(kernel)), arguments)
     for site, values in fused.get_samples().items():
         np.testing.assert_allclose(values[:2], plain.get_samples()[site][:2], rtol=0.1, atol=0.1)

@@ -1,4 +1,4 @@
-"""Warm-up of Hamiltonian kernels: step size by dual averaging and a curve of acceptance, metric by the covariance of slow windows.
+"""Warm-up of kernels with a step size and a metric: step size by dual averaging and a curve of acceptance, metric by the covariance of slow windows.
 
 Source: Stan reference manual, "Automatic parameter tuning"; Hoffman, Gelman (2014), JMLR 15, section 3.2 and Algorithm 4.
 """
@@ -18,7 +18,7 @@ from ppl.infer.adaptation.dual_averaging import DualAveragingState, dual_averagi
 from ppl.infer.algorithms.metric import Metric, metric_from_inverse
 from ppl.infer.algorithms.protocols import HamiltonianParams, tree_select
 
-__all__ = ["Schedule", "Signal", "StepSizeState", "Warmup", "WarmupState"]
+__all__ = ["Schedule", "Signal", "StepSizeRule", "StepSizeState", "Warmup", "WarmupState"]
 
 StepSizeSearch = Callable[[Array, Metric], Array]
 
@@ -35,6 +35,25 @@ class Signal(NamedTuple):
 
     position: Array
     accept_prob: Array
+
+
+class StepSizeRule(NamedTuple):
+    """How the step size is learnt; the defaults are for Hamiltonian trajectories.
+
+    Attributes:
+        gamma: of dual averaging: the larger, the less the step size swings.
+        pull: towards this multiple of the step size that a window begins with.
+        power: of the curve of acceptance.
+        caution: by how much one iteration errs about the curve; 0: take the step size that has the target, and none below.
+        kept: the part of what one window has learnt of the curve that counts in the next, where the metric is another: so the last,
+            short window need not begin from nothing.
+    """
+
+    gamma: float = 0.05
+    pull: float = 10.0
+    power: float = 2.0
+    caution: float = 0.15
+    kept: float = 0.0
 
 
 class StepSizeState(NamedTuple):
@@ -64,6 +83,9 @@ class Warmup:
         adapt_metric: whether to adapt the metric.
         regularize: whether to shrink covariances of few draws.
         block_shapes: `(k,)` for a diagonal, `(k, k)` for a dense block of the metric.
+        max_step_size: beyond which a step size has no meaning; None: there is no bound. Without it, where every step is accepted, the
+            step size would grow without end, and take long to come back when the metric changes.
+        rule: how the step size is learnt.
     """
 
     target_accept_prob: float
@@ -71,6 +93,8 @@ class Warmup:
     adapt_metric: bool
     regularize: bool
     block_shapes: tuple[tuple[int, ...], ...]
+    max_step_size: Any = None
+    rule: StepSizeRule = StepSizeRule()
 
     def init(self, step_size: Array, metric: Metric) -> WarmupState:
         """The state before the first iteration."""
@@ -85,7 +109,8 @@ class Warmup:
 
     def _new_tuning(self, step_size: Array) -> StepSizeState:
         return StepSizeState(
-            averaging=dual_averaging_init(_log(step_size * 10)), curve=curve_init(_log(step_size), self.target_accept_prob)
+            averaging=dual_averaging_init(_log(step_size * self.rule.pull)),
+            curve=curve_init(_log(step_size), self.target_accept_prob, self.rule.power),
         )
 
     def params(self, i: Array, state: WarmupState, schedule: Schedule) -> HamiltonianParams:
@@ -115,13 +140,15 @@ class Warmup:
         return (window > 0) & (following >= 0)
 
     def _adapt_step_size(self, i: Array, signal: Signal, state: WarmupState, schedule: Schedule) -> WarmupState:
-        target = self.target_accept_prob
-        averaging = dual_averaging_update(target - signal.accept_prob, state.tuning.averaging)
-        curve = curve_update(state.tuning.curve, jnp.log(state.step_size), signal.accept_prob, averaging.x_avg, target)
+        target, rule = self.target_accept_prob, self.rule
+        averaging = dual_averaging_update(target - signal.accept_prob, state.tuning.averaging, gamma=rule.gamma)
+        log_used = jnp.log(state.step_size)
+        curve = curve_update(state.tuning.curve, log_used, signal.accept_prob, averaging.x_avg, target, rule.power)
         is_last = i + 1 >= schedule.num_warmup
-        log_step_size = lax.select(is_last, log_step_size_of(curve, target), averaging.x_t)
+        log_step_size = lax.select(is_last, log_step_size_of(curve, target, rule.power, rule.caution), averaging.x_t)
         bounds = jnp.finfo(log_step_size.dtype)
-        step_size = jnp.clip(jnp.exp(log_step_size), float(bounds.tiny), float(bounds.max))
+        largest = float(bounds.max) if self.max_step_size is None else self.max_step_size
+        step_size = jnp.clip(jnp.exp(log_step_size), float(bounds.tiny), largest)
         return state._replace(step_size=step_size, tuning=StepSizeState(averaging, curve))
 
     def _collect(self, signal: Signal, state: WarmupState, schedule: Schedule) -> WarmupState:
@@ -139,16 +166,31 @@ class Warmup:
             # from the last iterate: the average lags by orders of magnitude where a chain is still falling from a far start
             if self.adapt_step_size and search is not None:
                 step_size = search(step_size, metric)
+            step_size, tuning = self._carried_over(step_size, metric, state)
             return WarmupState(
                 step_size=step_size,
                 metric=metric,
-                tuning=self._new_tuning(step_size) if self.adapt_step_size else state.tuning,
+                tuning=tuning,
                 covariance=welford_init(self.block_shapes, step_size.dtype),
                 window=state.window,
             )
 
         renewed = lax.cond(self._is_slow(state.window, schedule), renew, lambda state: state, state)
         return renewed._replace(window=state.window + 1)
+
+    def _carried_over(self, step_size: Array, metric: Metric, state: WarmupState) -> tuple[Array, StepSizeState]:
+        """The step size to begin a window with, and what is known of the best one."""
+        rule = self.rule
+        if not self.adapt_step_size:
+            return step_size, state.tuning
+        if not rule.kept:
+            return step_size, self._new_tuning(step_size)
+        change = jnp.exp(_mean_log_scale(state.metric) - _mean_log_scale(metric))
+        step_size = step_size * change
+        tuning = self._new_tuning(step_size)
+        learnt = state.tuning.curve
+        curve = AcceptanceCurve(learnt.log_scale + jnp.log(change), tuning.curve.information + rule.kept * learnt.information)
+        return step_size, tuning._replace(curve=curve)
 
     def _estimated_metric(self, state: WarmupState) -> Metric:
         """The metric of the estimated covariance; the old one in blocks where that cannot serve (a chain that is stuck)."""
@@ -163,6 +205,12 @@ class Warmup:
 def _log(x: Any) -> Any:
     """The logarithm, of a NumPy number without JAX, which would compile a program for it."""
     return np.log(x) if isinstance(x, np.ndarray | np.generic) else jnp.log(x)
+
+
+def _mean_log_scale(metric: Metric) -> Array:
+    """The mean logarithm of what one unit of step size is, over the coordinates: that of the determinant of M^-1/2."""
+    logs = [jnp.log(block if block.ndim == 1 else jnp.diagonal(block)) for block in metric.root_inverse]
+    return sum((jnp.sum(part) for part in logs[1:]), jnp.sum(logs[0])) / sum(part.size for part in logs)
 
 
 def _is_usable(inverse: Array, root: Array, root_inverse: Array) -> Array:

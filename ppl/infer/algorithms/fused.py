@@ -23,7 +23,7 @@ from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal
 
 from ppl._typing import Array, PyTree
 
-__all__ = ["FusedTarget", "Fusing", "are_updates_fused", "call_fused", "fusing", "whole_program"]
+__all__ = ["FusedTarget", "Fusing", "are_updates_fused", "call_fused", "fused_target", "fusing", "whole_program"]
 
 R = TypeVar("R")
 
@@ -78,7 +78,7 @@ def whole_program(fn: Callable[..., R]) -> Callable[..., R]:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class FusedTarget:
-    """A target whose value and gradient are one kernel."""
+    """A target whose value, and whose value and gradient together, are one kernel each."""
 
     target: Any
 
@@ -89,11 +89,16 @@ class FusedTarget:
 
     def __call__(self, position: Array) -> Array:
         """The potential energy."""
-        return self.target(position)
+        return _as_small_call(lambda target, position: target(position), True)(self.target, position)
 
     def value_and_gradient(self, position: Array) -> tuple[Array, Array]:
         """The potential energy and its gradient."""
         return _as_small_call(lambda target, position: target.value_and_gradient(position), True)(self.target, position)
+
+
+def fused_target(target: Any, pack: Callable[[Any], Any]) -> Any:
+    """A target that arises within a step, with its value and gradient one kernel where that is done; `pack` makes one array of its own."""
+    return FusedTarget(pack(target)) if _FUSING.get() is Fusing.PARTS else target
 
 
 def _as_small_call(fn: Callable[..., R], is_users: bool) -> Callable[..., R]:

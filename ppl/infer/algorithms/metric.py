@@ -4,14 +4,25 @@ Source: Neal (2011), "MCMC using Hamiltonian dynamics", sections 5.2.1 and 5.4.1
 section 4.2.
 """
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from ppl._typing import Array
 
-__all__ = ["EuclideanKinetic", "Kinetic", "Metric", "metric_from_inverse", "momentum_of", "velocity"]
+__all__ = [
+    "EuclideanKinetic",
+    "Kinetic",
+    "Metric",
+    "from_whitened",
+    "identity_metric",
+    "metric_from_inverse",
+    "momentum_of",
+    "to_whitened_gradient",
+    "velocity",
+]
 
 
 class Metric(NamedTuple):
@@ -26,6 +37,12 @@ class Metric(NamedTuple):
     inverse: tuple[Array, ...]
     root: tuple[Array, ...]
     root_inverse: tuple[Array, ...]
+
+
+def identity_metric(shapes: tuple[tuple[int, ...], ...], dtype: Any) -> Metric:
+    """M = I in blocks of these shapes, of NumPy arrays, for which nothing is compiled."""
+    blocks: tuple[Any, ...] = tuple(np.ones(s, dtype) if len(s) == 1 else np.eye(s[0], dtype=dtype) for s in shapes)
+    return Metric(inverse=blocks, root=blocks, root_inverse=blocks)
 
 
 def metric_from_inverse(inverse: tuple[Array, ...]) -> Metric:
@@ -66,6 +83,16 @@ def velocity(metric: Metric, momentum: Array) -> Array:
 def momentum_of(metric: Metric, noise: Array) -> Array:
     """A draw from N(0, M), of standard normal noise `(d,)`."""
     return _multiply(metric.root, noise)
+
+
+def from_whitened(metric: Metric, w: Array) -> Array:
+    """A w for the factor A = R'^-1 of M^-1 = A A', shape `(d,)`: of w ~ N(0, I) a draw from N(0, M^-1)."""
+    return _multiply(tuple(block.T for block in metric.root_inverse), w)
+
+
+def to_whitened_gradient(metric: Metric, gradient: Array) -> Array:
+    """A' g, shape `(d,)`: the gradient with respect to w, where the position is A w."""
+    return _multiply(metric.root_inverse, gradient)
 
 
 class Kinetic(Protocol):

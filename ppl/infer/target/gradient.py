@@ -52,14 +52,20 @@ def value_and_gradient(target: GradientTarget, position: Array) -> tuple[Array, 
     return jax.value_and_grad(target)(position)
 
 
-def elementary_operations(target: GradientTarget) -> int | None:
-    """Of how many elementary operations on short arrays value and gradient consist; None where one CPU kernel cannot hold them."""
+def elementary_operations(target: GradientTarget, *, with_gradient: bool = True) -> int | None:
+    """Of how many elementary operations on short arrays value and gradient consist; None where one CPU kernel cannot hold them.
+
+    Without gradient, those of the value, for which nothing is differentiated.
+    """
     if not all(_packable(leaf.dtype, target.layout.dtype) for leaf in jax.tree.leaves(target)):
         return None
     layout: Layout = target.layout
     position = jax.ShapeDtypeStruct((layout.dimension,), layout.dtype)
     operations = elements = 0
-    pending = [value_and_gradient.trace(target, position).jaxpr.jaxpr]
+    if with_gradient:
+        pending = [value_and_gradient.trace(target, position).jaxpr.jaxpr]
+    else:
+        pending = [jax.make_jaxpr(lambda target, position: target(position))(target, position).jaxpr]
     while pending:
         jaxpr = pending.pop()
         for equation in jaxpr.eqns:
