@@ -252,7 +252,7 @@ class TargetKernel(MCMCKernel):
         start = process.start_partly_given if is_partial else process.start
         point = jax.jit(start)(words(as_key(rng_key)), inputs, given)
         if not_jax_tracer(point.is_valid) and not point.is_valid:
-            binding.raise_invalid_start(inputs.target, np.asarray(point.state.position), given is not None)
+            binding.raise_invalid_start(*process.blame(point, inputs), given is not None)
         return process.public_state(jax.tree.map(jnp.asarray, process.chain_at(point)))
 
     def sample(self, state: Any, model_args: tuple[Any, ...] = (), model_kwargs: Mapping[str, Any] | None = None) -> Any:
@@ -265,15 +265,14 @@ class TargetKernel(MCMCKernel):
             raise RuntimeError(f"{type(self).__name__}.sample: call `init` first")
         binding, arrays = self.bind(model_args, model_kwargs or {}, None)
         process, inputs = self.process(binding), self.inputs(binding, arrays, self._num_warmup)
-        carry = process.carry_of(state._replace(rng_key=words(state.rng_key)), binding.target.layout.ravel)
+        carry = process.continued(state)
         return process.public_state(process.step(jax.tree.map(jnp.asarray, carry), inputs))
 
     def refresh(self, state: Any, model_args: tuple[Any, ...] = (), model_kwargs: Mapping[str, Any] | None = None) -> Any:
         """The same position with what is cached of the density computed again."""
         binding, arrays = self.bind(model_args, model_kwargs or {}, None)
-        process, ravel = self.process(binding), binding.target.layout.ravel
-        carry = process.carry_of(state, ravel)
-        return process.public_state(process.rebase(carry, binding.with_arrays(arrays)))
+        process = self.process(binding)
+        return process.public_state(process.rebase(process.continued(state), binding.with_arrays(arrays)))
 
     def wrap_model(self, wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> "TargetKernel":
         """A copy of the kernel on `wrapper(model)`.

@@ -191,6 +191,10 @@ class HMC(TargetKernel):
     def _site_order(self, shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, ...] | None:
         return self._blocks({name: prod(shape) for name, shape in shapes.items()}, 0).order
 
+    def _max_step_size(self) -> Any:
+        """A trajectory of one step is as long as the trajectory, whatever the step size."""
+        return self._trajectory_length if self._num_steps is None else None
+
     def _transition(self, kinetic: Kinetic) -> HMCTransition | NUTSTransition:
         return HMCTransition(num_steps=self._num_steps, trajectory_length=self._trajectory_length, kinetic=kinetic)
 
@@ -206,6 +210,7 @@ class HMC(TargetKernel):
             adapt_metric=self._adapt_mass_matrix,
             regularize=self._regularize_mass_matrix,
             block_shapes=blocks.shapes,
+            max_step_size=self._max_step_size(),
         )
         return HamiltonianProcess(
             kernel=self._transition(kinetic),
@@ -298,6 +303,9 @@ class NUTS(HMC):
     def _set_trajectory(self, num_steps: int | None, trajectory_length: Any) -> None:
         if trajectory_length is not None:
             check_number("NUTS", "trajectory_length", trajectory_length, 0.0)
+
+    def _max_step_size(self) -> None:
+        """A tree has no given length."""
 
     def _transition(self, kinetic: Kinetic) -> NUTSTransition:
         return NUTSTransition(max_tree_depth=self._max_tree_depth, kinetic=kinetic)

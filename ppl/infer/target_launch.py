@@ -47,7 +47,7 @@ class TargetLaunch:
         return self.process.start(key, inputs, position)
 
     def _start_name(self, keys: Key) -> tuple[Any, ...]:
-        return ("start", self.positions is None, self.is_partial, np.shape(keys), str(keys.dtype))
+        return ("start", jax.tree.structure(self._position(0)), self.is_partial, np.shape(keys), str(keys.dtype))
 
     def _position(self, chain: int) -> Any:
         return None if self.positions is None else self.positions[chain]
@@ -74,8 +74,8 @@ class TargetLaunch:
         for i in range(num_chains):
             point = program(keys, np.int32(i), self.inputs, self._position(i))
             if not point.is_valid:
-                position = np.asarray(point.state.position)
-                self.binding.raise_invalid_start(self.inputs.target, position, self.positions is not None)
+                target, position = self.process.blame(point, self.inputs)
+                self.binding.raise_invalid_start(target, position, self.positions is not None)
             carries.append(self.process.chain_at(point))
         return carries
 
@@ -87,15 +87,9 @@ class TargetLaunch:
 
     def carry_of(self, state: Any) -> Any:
         """The carry of a public state; the count of iterations starts anew."""
-        layout = self.binding.target.layout
-        batch = np.shape(state.i)
-        count: Any = np.zeros(batch, np.int32)
-        mean: Any = np.zeros(batch, layout.dtype)
-        state = state._replace(rng_key=random.words(jnp.asarray(state.rng_key)), i=count, mean_accept_prob=mean)
-        if is_traced(state):
-            return self.process.carry_of(state, layout.ravel)
-        host = jax.tree.map(np.asarray, state)
-        return self.process.carry_of(host, lambda z: layout.ravel_host(z, batch))
+        host = not is_traced(state)
+        given = jax.tree.map(np.asarray, state) if host else state
+        return self.process.restarted(self.process.continued(given, host))
 
     def with_key(self, carry: Any, keys: Key, chain: int) -> Any:
         """A carry with the key of a chain."""
@@ -118,7 +112,8 @@ class TargetLaunch:
         model, target = self.binding.model, self.inputs.target
         if model is None or not model.facts.enumerated:
             raise ValueError(NO_DISCRETE)
-        given = {name: samples[name] for name in target.layout.names}
+        apart = [name for name, site in model.facts.apart.items() if not site.is_plate]
+        given = {name: samples[name] for name in (*target.layout.names, *apart)}
         batch = np.shape(next(iter(given.values())))[:2]
 
         @jax.jit
@@ -143,5 +138,4 @@ class TargetLaunch:
 
     def unravel(self, rows: np.ndarray) -> PyTree:
         """Positions as the user's pytree."""
-        layout = self.binding.target.layout
-        return layout.unravel(rows) if is_traced(rows) else layout.unravel_host(rows)
+        return self.process.unravel(rows, host=not is_traced(rows))

@@ -174,7 +174,8 @@ class Target:
         names = set(self.layout.names)
         unconstrained = self.layout.unravel(position)
         if (not deterministic or not facts.deterministics) and all(site.transform is not None for site in facts.latents):
-            return {s.name: s.transform(unconstrained[s.name]) for s in facts.latents if s.name in names}  # type: ignore[misc]
+            moved = {s.name: s.transform(unconstrained[s.name]) for s in facts.latents if s.name in names}  # type: ignore[misc]
+            return moved | {name: value for name, value in self.fixed.items() if not self._is_plate(name)}
         if facts.enumerated and deterministic and facts.deterministics:
             sites = self.discrete_trace(unconstrained)
         else:
@@ -183,14 +184,20 @@ class Target:
         kept |= deterministic_sites(sites).keys() if deterministic else set()
         return {name: jnp.asarray(sites[name]["value"]) for name in sites if name in kept}
 
+    def _is_plate(self, name: str) -> bool:
+        apart = self.model.facts.apart
+        return name in apart and apart[name].is_plate
+
     def discrete_trace(self, unconstrained: Mapping[str, Array]) -> Trace:
         """The trace with the enumerated sites drawn from their joint posterior, given the others."""
         sites, _ = bound_trace(self.model, self.arrays, unconstrained, self.fixed, enumerate=True)
         values = {name: sites[name]["value"] for name in unconstrained}
-        return self.model.trace(self.arrays, GiveStates(_states(sites, values)), handlers.substitute(data=self.fixed | values))
+        given = {name: value for name, value in self.fixed.items() if not self._is_plate(name)}
+        states = GiveStates(_states(sites, given | values))
+        return self.model.trace(self.arrays, states, handlers.substitute(data=self.fixed | values))
 
     def discrete(self, values: Mapping[str, Array]) -> dict[str, Array]:
-        """The enumerated sites as `discrete_trace` draws them, given constrained values of the others."""
+        """The enumerated sites as `discrete_trace` draws them, given constrained values of all others."""
         given = handlers.substitute(data={**self.fixed, **values})
         found = _states(self.model.enumerated_trace(self.arrays, given), values)
         sites = self.model.trace(self.arrays, GiveStates(found), given)

@@ -7,7 +7,7 @@ a size from them) gets its arrays fixed too.
 
 import hashlib
 import warnings
-from collections.abc import Callable, Coroutine, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -35,6 +35,7 @@ from ppl.util import describe, find_stack_level, not_jax_tracer
 
 __all__ = [
     "NEEDS_NUMBERS",
+    "ApartSite",
     "Arguments",
     "BoundModel",
     "LatentSite",
@@ -52,6 +53,13 @@ NEEDS_NUMBERS = (
     jax.errors.TracerIntegerConversionError,
     jax.errors.NonConcreteBooleanIndexError,
 )
+
+
+Select = Callable[[Trace], Iterable[str]]
+
+
+def _nothing(sites: Trace) -> tuple[str, ...]:
+    return ()
 
 
 def _is_array(leaf: Any) -> bool:
@@ -137,6 +145,22 @@ class LatentSite:
     transform: Transform | None
 
 
+class ApartSite(NamedTuple):
+    """A site (or the plate of a subsample) that no position holds: its constrained value is given from outside.
+
+    Attributes:
+        shape: of its value.
+        dtype: of its value.
+        event_dim: how many dimensions of the shape belong to the event.
+        is_plate: whether it is the indices of a plate.
+    """
+
+    shape: Shape
+    dtype: Any
+    event_dim: int
+    is_plate: bool
+
+
 class DataSite(NamedTuple):
     """An observed site: its name with that of its distribution, the place of its value among the arrays, and its support."""
 
@@ -159,6 +183,7 @@ class Facts:
         data: observed sites whose value is one of the array arguments.
         enumerated: the shapes of the discrete latent sites that are summed out.
         max_plate_nesting: the number of batch dimensions that plates use.
+        apart: the sites whose values are given from outside.
     """
 
     latents: tuple[LatentSite, ...]
@@ -170,6 +195,7 @@ class Facts:
     data: tuple["DataSite", ...]
     enumerated: dict[str, Shape]
     max_plate_nesting: int
+    apart: dict[str, ApartSite]
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +236,12 @@ def _run_inside(call: ModelCall, arrays: tuple[Any, ...], around: tuple[Any, ...
 
 
 def bind(
-    model: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], *, check: bool = True
+    model: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    *,
+    check: bool = True,
+    select: Select = _nothing,
 ) -> tuple[BoundModel, tuple[Any, ...]]:
     """Run the model abstractly and bind it to its arguments.
 
@@ -219,6 +250,7 @@ def bind(
         args: its positional arguments.
         kwargs: its keyword arguments.
         check: refuse models that gradient methods cannot sample; otherwise latent sites without a bijection are left out.
+        select: the names of the sites and plates whose values will be given from outside.
 
     Returns:
         The bound model, and the arrays among the arguments: what its programs are to be called with.
@@ -231,12 +263,12 @@ def bind(
     arguments, arrays = Arguments.split(args, kwargs)
     call = ModelCall(model, arguments)
     try:
-        return BoundModel(call, _facts(call, arrays, check)), arrays
+        return BoundModel(call, _facts(call, arrays, check, select)), arrays
     except NEEDS_NUMBERS:
         if not arrays:
             raise
     call = ModelCall(model, Arguments.split(args, kwargs, baked=True)[0])
-    return BoundModel(call, _facts(call, (), check), baked=True), ()
+    return BoundModel(call, _facts(call, (), check, select), baked=True), ()
 
 
 def check_call(model: Any, args: Any) -> None:
@@ -255,7 +287,7 @@ def _placeholder(site: Message) -> Array | None:
     return jnp.zeros(fn.shape(site["kwargs"]["sample_shape"]), int if fn.support.is_discrete else float)
 
 
-def _facts(call: ModelCall, arrays: tuple[Any, ...], check: bool) -> Facts:
+def _facts(call: ModelCall, arrays: tuple[Any, ...], check: bool, select: Select) -> Facts:
     found: list[Facts] = []
 
     def run(arrays: tuple[Any, ...]) -> None:
@@ -267,16 +299,16 @@ def _facts(call: ModelCall, arrays: tuple[Any, ...], check: bool) -> Facts:
                 f"the model returned a {type(out).__name__}, which runs none of its statements; write it as an ordinary function, "
                 "without yield and async"
             )
-        found.append(_read_facts(sites, check, arrays))
+        found.append(_read_facts(sites, check, arrays, frozenset(select(sites))))
 
     jax.eval_shape(run, arrays)
     return found[0]
 
 
-def _read_facts(sites: Trace, check: bool, arrays: tuple[Any, ...]) -> Facts:
-    latents = latent_sites(sites)
+def _read_facts(sites: Trace, check: bool, arrays: tuple[Any, ...], apart: frozenset[str]) -> Facts:
+    latents = {name: site for name, site in latent_sites(sites).items() if name not in apart}
     if check:
-        enumerated = _check_sites(sites, latents)
+        enumerated = _check_sites(sites, latents, apart)
         latents = {name: site for name, site in latents.items() if name not in enumerated}
     else:
         enumerated = tuple(name for name, site in latents.items() if is_marked(site) and is_enumerable(site))
@@ -294,7 +326,13 @@ def _read_facts(sites: Trace, check: bool, arrays: tuple[Any, ...]) -> Facts:
         data=_data_sites(sites, arrays),
         enumerated={name: np.shape(sites[name]["value"]) for name in enumerated},
         max_plate_nesting=max_plate_nesting(sites),
+        apart={name: _apart_site(sites[name]) for name in sites if name in apart},
     )
+
+
+def _apart_site(site: Message) -> ApartSite:
+    is_plate = site["type"] == "plate"
+    return ApartSite(np.shape(site["value"]), jnp.result_type(site["value"]), 0 if is_plate else site["fn"].event_dim, is_plate)
 
 
 def _data_sites(sites: Trace, arrays: tuple[Any, ...]) -> tuple[DataSite, ...]:
@@ -329,12 +367,12 @@ class DiscreteSiteError(RuntimeError, ValueError):
     """A discrete latent site that a gradient-based kernel can neither sample nor sum out."""
 
 
-def _check_sites(sites: Trace, latents: Trace) -> tuple[str, ...]:
+def _check_sites(sites: Trace, latents: Trace, apart: frozenset[str]) -> tuple[str, ...]:
     """Refuse models that gradient methods cannot sample; the discrete sites that are to be summed out."""
     for site in sites.values():
         if site["type"] == "sample":
             check_value(site)
-    subsampled = subsampled_plates(sites)
+    subsampled = {name: site for name, site in subsampled_plates(sites).items() if name not in apart}
     if subsampled:
         name, site = next(iter(subsampled.items()))
         raise ValueError(
@@ -348,7 +386,7 @@ def _check_sites(sites: Trace, latents: Trace) -> tuple[str, ...]:
     for name, site in latents.items():
         if name not in discrete:
             check_support(name, site)
-    if discrete and len(discrete) == len(latents):
+    if discrete and len(discrete) == len(latents) and not apart:
         raise ValueError(
             f"the latent sites {list(discrete)} are all discrete, and nothing is left to sample once they are summed out: draw "
             "them with Predictive(model, num_samples=n, infer_discrete=True), or take their probabilities from compute_marginals"

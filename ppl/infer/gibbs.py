@@ -1,0 +1,374 @@
+"""Gibbs sampling over blocks of sites: updates that a user writes, updates of discrete sites, and kernels on continuous sites."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ppl import _random as random
+from ppl import handlers
+from ppl._typing import Array, Key, Message, PyTree, Trace
+from ppl.handlers.enumeration import is_marked
+from ppl.infer.binding import Binding
+from ppl.infer.facade import TargetKernel
+from ppl.infer.gibbs_blocks import (
+    CustomGibbs,
+    CustomGibbsState,
+    DiscreteGibbs,
+    DiscreteGibbsState,
+    GibbsUpdateFn,
+    UpdateKernel,
+)
+from ppl.infer.gibbs_process import ChainBlock, GibbsProcess
+from ppl.infer.kernel import MCMCKernel
+from ppl.infer.target.conditional import Point
+from ppl.infer.target.density import Target
+from ppl.infer.target.layout import Layout
+from ppl.infer.target.model import Arguments, bind, contents
+from ppl.trace import latent_sites, sample_sites
+from ppl.util import describe
+
+__all__ = [
+    "CustomGibbs",
+    "CustomGibbsState",
+    "DiscreteGibbs",
+    "DiscreteGibbsState",
+    "Gibbs",
+    "GibbsState",
+    "GibbsUpdateFn",
+    "discrete_latent_sites",
+    "latent_sample_sites",
+]
+
+Selector = Callable[[Trace], Iterable[str]]
+
+
+class GibbsState(NamedTuple):
+    """The state of Gibbs sampling.
+
+    Attributes:
+        z: values of all latent sites: unconstrained those that a chain on continuous sites moves, constrained the others.
+        block_states: the state of each block.
+        rng_key: key for the iterations to come.
+    """
+
+    z: Any
+    block_states: Any
+    rng_key: Any
+
+
+# Sites
+
+
+def latent_sample_sites(trace: Trace) -> tuple[str, ...]:
+    """The names of the latent sites of a trace: a selector for `Gibbs`."""
+    return tuple(latent_sites(trace))
+
+
+def discrete_latent_sites(trace: Trace) -> tuple[str, ...]:
+    """The names of the discrete latent sites that are not marked to be summed out: a selector for `Gibbs`.
+
+    Example:
+        >>> import ppl
+        >>> import ppl.distributions as dist
+        >>> from ppl import handlers
+        >>> from ppl.infer.gibbs import discrete_latent_sites
+        >>> def model():
+        ...     ppl.sample("x", dist.Normal(0.0, 1.0))
+        ...     ppl.sample("k", dist.Bernoulli(0.5))
+        >>> discrete_latent_sites(handlers.trace(handlers.seed(model, 0)).get_trace())
+        ('k',)
+    """
+    return tuple(name for name, site in latent_sites(trace).items() if site["fn"].support.is_discrete and not is_marked(site))
+
+
+# The kernel
+
+
+@dataclass(frozen=True, eq=False)
+class GibbsBinding(Binding):
+    """A kernel of blocks bound to arguments: the sites of each block besides."""
+
+    owners: tuple[tuple[str, ...], ...] = ()
+
+
+class _Form:
+    """The public state of `Gibbs`."""
+
+    def __init__(self, state_type: Callable[..., Any]) -> None:
+        self.state_type = state_type
+
+    def state(self, z: dict[str, Any], block_states: tuple[Any, ...], rng_key: Any) -> Any:
+        return self.state_type(z, block_states, rng_key)
+
+    def block_states(self, state: Any) -> Sequence[Any]:
+        return state.block_states
+
+
+class Gibbs(TargetKernel):
+    """Gibbs sampling: in each iteration the blocks update their sites one after another, given all others.
+
+    Args:
+        blocks: pairs of a kernel and its sites. Kernels: `CustomGibbs`, `DiscreteGibbs`, and on continuous sites `HMC`, `NUTS` and
+            others that are built from the model. Sites: a list of names; a function from a trace to names; or, for one block, None:
+            all that no other block has.
+
+    Raises:
+        ValueError: if blocks, kernels, models or sites do not fit together.
+
+    Source: Geman, Geman (1984), IEEE PAMI 6(6).
+
+    Example:
+        >>> import ppl
+        >>> import ppl.distributions as dist
+        >>> from jax import random
+        >>> from ppl.infer import MCMC, NUTS
+        >>> from ppl.infer.gibbs import DiscreteGibbs, Gibbs, discrete_latent_sites
+        >>> def model():
+        ...     k = ppl.sample("k", dist.Bernoulli(0.3))
+        ...     ppl.sample("x", dist.Normal(3.0 * k, 1.0))
+        >>> kernel = Gibbs([(DiscreteGibbs(model), discrete_latent_sites), (NUTS(model), None)])
+        >>> mcmc = MCMC(kernel, num_warmup=50, num_samples=50, progress_bar=False)
+        >>> mcmc.run(random.key(0))
+        >>> sorted(mcmc.get_samples())
+        ['k', 'x']
+    """
+
+    state_type: Callable[..., Any] = GibbsState
+
+    def __init__(self, blocks: Sequence[tuple[MCMCKernel, Any]]) -> None:
+        self._blocks = _checked_blocks(type(self).__name__, blocks)
+        chains = [kernel for kernel, _ in self._blocks if isinstance(kernel, TargetKernel)]
+        model = _common_model(type(self).__name__, [kernel for kernel, _ in self._blocks])
+        options = {}
+        if chains:
+            options = dict(
+                init_strategy=chains[0]._init_strategy, forward_mode_differentiation=chains[0]._forward_mode_differentiation
+            )
+        super().__init__(model, None, **options)  # type: ignore[arg-type]
+
+    @property
+    def inner_kernel(self) -> TargetKernel | None:
+        """The first kernel on continuous sites."""
+        return next((kernel for kernel, _ in self._blocks if isinstance(kernel, TargetKernel)), None)
+
+    def get_diagnostics_str(self, state: Any) -> str:
+        """What the first kernel on continuous sites says of its state."""
+        for (kernel, _), own in zip(self._blocks, self._form().block_states(state)):
+            if isinstance(kernel, TargetKernel):
+                return kernel.get_diagnostics_str(own)
+        return ""
+
+    def get_advice(self, fields: Mapping[str, Any]) -> list[str]:
+        """What the first kernel on continuous sites says."""
+        return [] if self.inner_kernel is None else self.inner_kernel.get_advice(fields)
+
+    def wrap_model(self, wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> "Gibbs":
+        """A copy of the kernel on `wrapper(model)`."""
+        copy = super().wrap_model(wrapper)
+        assert isinstance(copy, Gibbs)
+        copy._blocks = tuple(
+            (kernel if isinstance(kernel, CustomGibbs) else kernel.wrap_model(wrapper), sites) for kernel, sites in self._blocks
+        )
+        return copy
+
+    def _form(self) -> Any:
+        return _Form(self.state_type)
+
+    # Binding
+
+    def _new_binding(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], arguments: Arguments, arrays: tuple[Any, ...], layout: Any
+    ) -> GibbsBinding:
+        owners: list[tuple[str, ...]] = []
+
+        def select(sites: Trace) -> list[str]:
+            owners[:] = self._owners(sites)
+            return [name for (kernel, _), own in zip(self._blocks, owners) if not isinstance(kernel, TargetKernel) for name in own]
+
+        assert self._model is not None
+        model, kept = bind(self._model, args, kwargs, select=select)
+        shapes = {site.name: site.unconstrained_shape for site in model.facts.latents}
+        ordered = []
+        for (kernel, _), own in zip(self._blocks, owners):
+            if isinstance(kernel, TargetKernel):
+                held = {name: shapes[name] for name in own if name in shapes}
+                own = kernel._site_order(held) or tuple(sorted(held))
+            ordered.append(tuple(own))
+        moved = [name for (kernel, _), own in zip(self._blocks, ordered) if isinstance(kernel, TargetKernel) for name in own]
+        position = Layout.of({name: shapes[name] for name in moved}, model.facts.dtype, moved)
+        target = Target(_shapes_of(kept), {}, model, position, self._forward_mode_differentiation)
+        return GibbsBinding(target, model, contents(arrays) if model.baked else None, owners=tuple(ordered))
+
+    def _owners(self, sites: Trace) -> list[tuple[str, ...]]:
+        """The sites of each block."""
+        kernel_name, latents = type(self).__name__, latent_sites(sites)
+        found: list[tuple[str, ...] | None] = []
+        taken: dict[str, int] = {}
+        for number, (_, chosen) in enumerate(self._blocks):
+            if chosen is None:
+                found.append(None)
+                continue
+            names = tuple(chosen(sites)) if callable(chosen) else chosen
+            for name in names:
+                _check_owned(kernel_name, name, number, latents, sites, taken)
+                taken[name] = number
+            found.append(names)
+        rest = tuple(name for name in latents if name not in taken)
+        if None not in found:
+            loose = [name for name in rest if not is_marked(latents[name])]
+            if loose:
+                raise ValueError(
+                    f"{kernel_name}: no block has the latent sites {loose}; name them, or give one block None for the rest"
+                )
+        owners = [rest if names is None else names for names in found]
+        for number, ((kernel, _), names) in enumerate(zip(self._blocks, owners)):
+            if not names and not isinstance(kernel, TargetKernel):
+                raise ValueError(f"{kernel_name}: block {number} ({type(kernel).__name__}) has no sites; drop it")
+            if isinstance(kernel, UpdateKernel):
+                kernel.check_sites(sites, names)
+        return owners
+
+    # Running
+
+    def _new_process(self, binding: Binding, fields: tuple[str, ...]) -> Any:
+        assert isinstance(binding, GibbsBinding)
+        joint, blocks, start = binding.target, [], 0
+        values = {name: jax.ShapeDtypeStruct(site.shape, site.dtype) for name, site in joint.model.facts.apart.items()}
+        for (kernel, _), names in zip(self._blocks, binding.owners):
+            if not isinstance(kernel, TargetKernel):
+                blocks.append(kernel.new_update(joint, names))  # type: ignore[attr-defined]
+                continue
+            shapes = {slot.name: slot.shape for slot in joint.layout.slots if slot.name in names}
+            others = {
+                site.name: jax.ShapeDtypeStruct(site.shape, joint.layout.dtype)
+                for site in joint.model.facts.latents
+                if site.name in joint.layout.names and site.name not in names
+            }
+            own = replace(joint, fixed={**values, **others}, layout=Layout.of(shapes, joint.layout.dtype, names))
+            blocks.append(ChainBlock(names, kernel._new_process(Binding(own, binding.model), ()), start))
+            start = blocks[-1].stop
+        return GibbsProcess(joint, tuple(blocks), partial(_propose, self._init_strategy), fields, self._form())
+
+    def start_positions(self, binding: Binding, init_params: Any, num_chains: int) -> tuple[Any, bool] | None:
+        """The user's start values of each chain, or None.
+
+        Args:
+            binding: the binding.
+            init_params: unconstrained values of sites that chains move, constrained ones of the others; for several chains one set,
+                or one for each with a leading axis.
+            num_chains: number of chains.
+
+        Raises:
+            ValueError: if a site is unknown, a shape is wrong, or a value is not finite.
+        """
+        if init_params is None:
+            return None
+        if not isinstance(init_params, Mapping):
+            raise ValueError(f"init_params: expected a dict from site names to values, found {describe(init_params)}")
+        layout, apart = binding.target.layout, binding.target.model.facts.apart
+        shapes = {slot.name: slot.shape for slot in layout.slots} | {name: site.shape for name, site in apart.items()}
+        unknown = sorted(set(init_params) - set(shapes))
+        if unknown:
+            raise ValueError(f"init_params: no latent site is called {unknown}; the latent sites are {sorted(shapes)}")
+        is_shared = all(np.shape(value) == shapes[name] for name, value in init_params.items())
+        batch = () if num_chains == 1 or is_shared else (num_chains,)
+        for name, value in init_params.items():
+            _check_start(name, value, (*batch, *shapes[name]))
+        dtypes = {name: apart[name].dtype if name in apart else layout.dtype for name in init_params}
+        given = {name: jnp.asarray(value, dtypes[name]) for name, value in init_params.items()}
+        rows = [{name: value[i] if batch else value for name, value in given.items()} for i in range(num_chains)]
+        return rows, False
+
+
+def _propose(strategy: Callable[..., Any], key: Key, attempt: Array, target: Target, given: Mapping[str, Array]) -> Point:
+    """A start: given values, those of a strategy, and draws from the prior for discrete sites."""
+    facts, layout = target.model.facts, target.layout
+    fixed = {name: value for name, value in given.items() if name in facts.apart}
+
+    def choose(site: Message) -> Any:
+        return None if site["name"] in facts.enumerated or site["name"] in fixed else strategy(site)
+
+    with handlers.trace() as sites, handlers.substitute(data=fixed), handlers.substitute(substitute_fn=choose):
+        with handlers.seed(rng_seed=random.typed(random.fold_in(key, attempt))):
+            target.model.call(target.arrays)
+    position = target.unconstrain_trace(sites)
+    own = layout.unravel(position)
+    position = layout.ravel({name: given.get(name, own[name]) for name in layout.names})
+    return Point(position, {name: jnp.asarray(sites[name]["value"], site.dtype) for name, site in facts.apart.items()})
+
+
+def _check_start(name: str, value: Any, shape: tuple[int, ...]) -> None:
+    if np.shape(value) != shape:
+        raise ValueError(
+            f"init_params: site {name!r} has shape {np.shape(value)}, expected {shape}; values are unconstrained for sites that a "
+            "kernel on continuous sites moves, constrained for others, and several chains may have a leading axis"
+        )
+    if not isinstance(value, jax.core.Tracer) and not np.isfinite(np.asarray(value, float)).all():
+        raise ValueError(f"init_params: site {name!r} has values that are not finite; pass finite ones")
+
+
+def _shapes_of(arrays: PyTree) -> Any:
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(np.shape(a), jax.dtypes.canonicalize_dtype(a.dtype)), arrays)
+
+
+def _check_owned(kernel: str, name: str, number: int, latents: Trace, sites: Trace, taken: Mapping[str, int]) -> None:
+    """Refuse a site of a block that is none, or that another block has."""
+    if name in taken:
+        raise ValueError(f"{kernel}: site {name!r} belongs to blocks {taken[name]} and {number}; each site has one block")
+    if name in latents:
+        return
+    what = "is not latent" if name in sample_sites(sites) else "is no site of the model"
+    raise ValueError(f"{kernel}: site {name!r} of block {number} {what}; the latent sites are {sorted(latents)}")
+
+
+def _checked_blocks(name: str, blocks: Any) -> tuple[tuple[MCMCKernel, Any], ...]:
+    """The blocks with their names as tuples.
+
+    Raises:
+        ValueError: if they are not what they should be.
+    """
+    if not isinstance(blocks, Sequence) or not blocks:
+        raise ValueError(f"{name}: expected a list of pairs (kernel, sites), found {describe(blocks)}")
+    checked = []
+    for number, pair in enumerate(blocks):
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise ValueError(f"{name}: block {number} must be a pair (kernel, sites), found {describe(pair)}")
+        kernel, sites = pair
+        _check_kernel(name, number, kernel)
+        if sites is not None and not callable(sites):
+            if isinstance(sites, str) or not isinstance(sites, Iterable) or not all(isinstance(s, str) for s in sites):
+                raise ValueError(
+                    f"{name}: the sites of block {number} must be a list of names, a function or None, found {sites!r}"
+                )
+            sites = tuple(sites)
+            if not sites:
+                raise ValueError(f"{name}: block {number} has an empty list of sites; name some, or pass None for the rest")
+        checked.append((kernel, sites))
+    if sum(sites is None for _, sites in checked) > 1:
+        raise ValueError(f"{name}: only one block can have None, the rest of the sites")
+    return tuple(checked)
+
+
+def _check_kernel(name: str, number: int, kernel: Any) -> None:
+    if not isinstance(kernel, MCMCKernel):
+        raise ValueError(
+            f"{name}: block {number} needs a kernel such as NUTS(model) or CustomGibbs(gibbs_fn), found {describe(kernel)}"
+        )
+    if type(kernel).refresh is MCMCKernel.refresh:
+        raise ValueError(f"{name}: {type(kernel).__name__} defines no refresh, which a block of Gibbs sampling needs")
+    if isinstance(kernel, TargetKernel) and kernel.model is None:
+        raise ValueError(f"{name}: block {number} is built from potential_fn; build {type(kernel).__name__} from the model")
+
+
+def _common_model(name: str, kernels: Sequence[MCMCKernel]) -> Callable[..., Any]:
+    models = [model for kernel in kernels if (model := getattr(kernel, "model", None)) is not None]
+    if not models:
+        raise ValueError(f"{name}: no block has a model; pass one to a kernel, as in DiscreteGibbs(model)")
+    if any(model is not models[0] for model in models[1:]):
+        raise ValueError(f"{name}: the blocks have different models; build all kernels from the same function")
+    return models[0]

@@ -1,0 +1,325 @@
+"""A chain of block updates: some blocks draw values of their sites, the others are chains on the conditional target of theirs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from ppl import _random as random
+from ppl._typing import Array, Key
+from ppl.infer.algorithms.fused import Fusing, fused_target, fusing
+from ppl.infer.launch import read_field
+from ppl.infer.target.conditional import Point
+from ppl.infer.target.density import Target
+from ppl.infer.target.gradient import pack
+from ppl.infer.target.start import MAX_TRIES
+from ppl.infer.target_process import STATISTICS, Inputs, TargetProcess
+
+__all__ = ["ChainBlock", "GibbsChain", "GibbsProcess", "Update"]
+
+
+class Update(Protocol):
+    """A block that draws new values of its sites, which no position holds."""
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """The sites."""
+
+    def __call__(self, key: Key, target: Target, point: Point) -> tuple[dict[str, Array], Array]:
+        """New values of the sites, and the mean acceptance probability."""
+
+    def state(self, z: dict[str, Any], potential_energy: Any, accept_prob: Any, rng_key: Any) -> Any:
+        """The public state of the block."""
+
+
+class Form(Protocol):
+    """The public state of a kernel of blocks."""
+
+    def state(self, z: dict[str, Any], block_states: tuple[Any, ...], rng_key: Any) -> Any:
+        """The state, of all values, the states of the blocks, and the key."""
+
+    def block_states(self, state: Any) -> Sequence[Any]:
+        """The states of the blocks."""
+
+
+@dataclass(frozen=True, eq=False)
+class ChainBlock:
+    """A block whose sites are moved by a chain.
+
+    Attributes:
+        sites: the sites, in the order of its position.
+        process: the chain on their conditional target.
+        start: where its coordinates begin in the joint position.
+    """
+
+    sites: tuple[str, ...]
+    process: TargetProcess
+    start: int
+
+    @property
+    def stop(self) -> int:
+        """Where they end."""
+        return self.start + self.process.target.layout.dimension
+
+
+class GibbsChain(NamedTuple):
+    """The carry of a run.
+
+    Attributes:
+        rng_key: for the iterations to come.
+        i: iterations done.
+        values: of the sites that no position holds.
+        chains: the carries of the blocks that are chains.
+        accept_probs: of the last updates of the other blocks, `(blocks,)`.
+    """
+
+    rng_key: Key
+    i: Array
+    values: dict[str, Array]
+    chains: tuple[Any, ...]
+    accept_probs: Array
+
+
+class GibbsPoint(NamedTuple):
+    """Where a chain starts."""
+
+    key: Key
+    values: dict[str, Array]
+    position: Array
+    points: tuple[Any, ...]
+    is_valid: Array
+
+
+class _Start(NamedTuple):
+    point: Point
+    is_valid: Array
+
+
+Propose = Callable[[Key, Array, Target, Mapping[str, Array]], Point]
+
+
+@dataclass(frozen=True, eq=False)
+class GibbsProcess:
+    """One chain of block updates, in a fixed order.
+
+    Attributes:
+        target: the joint target of all sites that are moved by chains, in the order of the blocks.
+        blocks: the blocks.
+        propose: `(key, attempt, target, given) -> point`, to find a start; `given` are start values.
+        fields: paths into the public state to read beside the standard ones.
+        form: of the public state.
+    """
+
+    target: Target
+    blocks: tuple[Any, ...]
+    propose: Propose
+    fields: tuple[str, ...]
+    form: Form
+
+    @property
+    def chain_blocks(self) -> tuple[ChainBlock, ...]:
+        """The blocks that are chains."""
+        return tuple(block for block in self.blocks if isinstance(block, ChainBlock))
+
+    @property
+    def updates(self) -> tuple[Update, ...]:
+        """The others."""
+        return tuple(block for block in self.blocks if not isinstance(block, ChainBlock))
+
+    # The start
+
+    def start(self, key: Key, inputs: Inputs, given: Mapping[str, Array] | None) -> GibbsPoint:
+        """A start; sites without a given value are proposed until density and gradients are finite."""
+        draws = random.draw(key, self.target.layout.dtype, keys=2 + len(self.chain_blocks))
+        found = self._find(draws.keys[0], inputs, given or {})
+        points = []
+        for block, own_key in zip(self.chain_blocks, draws.keys[2:]):
+            target = self._conditional(block, inputs.target, found.point)
+            start = block.process.evaluate(found.point.position[block.start : block.stop], target)
+            points.append(block.process.begin(own_key, inputs._replace(target=target), start))
+        return GibbsPoint(draws.keys[1], found.point.values, found.point.position, tuple(points), found.is_valid)
+
+    def _find(self, key: Key, inputs: Inputs, given: Mapping[str, Array]) -> _Start:
+        def attempt(carry: tuple[Array, _Start]) -> tuple[Array, _Start]:
+            tries, _ = carry
+            point = self.propose(key, tries, inputs.target, given)
+            return tries + 1, _Start(point, self._is_valid(inputs.target, point))
+
+        def unsuccessful(carry: tuple[Array, _Start]) -> Array:
+            tries, start = carry
+            return ~start.is_valid & (tries < MAX_TRIES)
+
+        shape = jax.eval_shape(self.propose, key, jnp.int32(0), inputs.target, given)
+        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
+        return lax.while_loop(unsuccessful, attempt, (jnp.int32(0), _Start(nothing, jnp.zeros((), bool))))[1]
+
+    def _is_valid(self, target: Target, point: Point) -> Array:
+        if not self.chain_blocks:
+            return lax.is_finite(replace(target, fixed=point.values)(point.position))
+        starts = [
+            block.process.evaluate(point.position[block.start : block.stop], self._conditional(block, target, point))
+            for block in self.chain_blocks
+        ]
+        return jnp.all(jnp.stack([start.is_valid for start in starts]))
+
+    def chain_at(self, point: GibbsPoint) -> GibbsChain:
+        """The carry before the first iteration."""
+        dtype = np.dtype(self.target.layout.dtype)
+        count: Any = np.zeros((), np.int32)
+        none: Any = np.zeros(len(self.updates), dtype)
+        chains = tuple(block.process.chain_at(own) for block, own in zip(self.chain_blocks, point.points))
+        return GibbsChain(rng_key=point.key, i=count, values=point.values, chains=chains, accept_probs=none)
+
+    def blame(self, point: GibbsPoint, inputs: Inputs) -> tuple[Target, np.ndarray]:
+        """A target and a position at which to look for the reason of a bad start."""
+        values = jax.tree.map(np.asarray, point.values)
+        return replace(inputs.target, fixed=values), np.asarray(point.position)
+
+    # The run
+
+    def _conditional(self, block: ChainBlock, joint: Target, point: Point) -> Any:
+        """The target of a block, given everything else."""
+        target = replace(joint, fixed=point.values)
+        if len(self.chain_blocks) > 1:
+            others = target.constrain(point.position, deterministic=False)
+            target = target.given({name: others[name] for name in joint.layout.names if name not in block.sites})
+        return target
+
+    def position_of(self, carry: GibbsChain) -> Array:
+        """The joint position."""
+        parts = [block.process.position_of(chain) for block, chain in zip(self.chain_blocks, carry.chains)]
+        return lax.concatenate(parts, 0) if parts else jnp.zeros(0, self.target.layout.dtype)
+
+    def step(self, carry: GibbsChain, inputs: Inputs) -> GibbsChain:
+        """One update of every block."""
+        draws = random.draw(carry.rng_key, self.target.layout.dtype, keys=1 + len(self.blocks))
+        chains, accept_probs = list(carry.chains), []
+        point = Point(self.position_of(carry), carry.values)
+        for block, key in zip(self.blocks, draws.keys[1:]):
+            if isinstance(block, ChainBlock):
+                place = self.chain_blocks.index(block)
+                chains[place] = self._advance(block, chains[place]._replace(rng_key=key), inputs, point)
+                moved = block.process.position_of(chains[place])
+                point = point._replace(position=lax.dynamic_update_slice(point.position, moved, (block.start,)))
+            else:
+                values, accept_prob = block(key, inputs.target, point)
+                point = point._replace(values={**point.values, **values})
+                accept_probs.append(accept_prob)
+        told = jnp.stack(accept_probs) if accept_probs else carry.accept_probs
+        return GibbsChain(draws.keys[0], carry.i + 1, point.values, tuple(chains), told)
+
+    def _advance(self, block: ChainBlock, chain: Any, inputs: Inputs, point: Point) -> Any:
+        """One iteration of a chain on its conditional target, under which what it has cached is computed again."""
+        target = fused_target(self._conditional(block, inputs.target, point), pack)
+        return block.process.step(block.process.rebase(chain, target), inputs._replace(target=target))
+
+    def rebase(self, carry: GibbsChain, target: Target) -> GibbsChain:
+        """The same point under another joint target."""
+        point = Point(self.position_of(carry), carry.values)
+        pairs = zip(self.chain_blocks, carry.chains)
+        return carry._replace(
+            chains=tuple(block.process.rebase(chain, self._conditional(block, target, point)) for block, chain in pairs)
+        )
+
+    def read(self, carry: GibbsChain) -> dict[str, Any]:
+        """Values and joint position, what the summary tells about, and the fields that the user wants."""
+        rows: dict[str, Any] = {"z": Point(self.position_of(carry), carry.values)}
+        if self.chain_blocks:
+            rows[STATISTICS] = self.chain_blocks[0].process.statistics(carry.chains[0])
+        if not self.fields:
+            return rows
+        state = self.public_state(carry)
+        return rows | {field: read_field(state, field) for field in self.fields}
+
+    def expand(self, rows: dict[str, Any]) -> dict[str, Any]:
+        """The statistics of the first chain by name."""
+        others = {name: value for name, value in rows.items() if name != STATISTICS}
+        return others | (self.chain_blocks[0].process.name_statistics(rows[STATISTICS]) if STATISTICS in rows else {})
+
+    @property
+    def wrappers(self) -> Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]]:
+        """Ways to build the stepping program: as for the first chain, but that the whole of it is no single kernel."""
+        modes = self.chain_blocks[0].process.modes() if self.chain_blocks else [Fusing.NOTHING]
+        return [_in_mode(mode) for mode in reversed(modes) if mode is not Fusing.WHOLE]
+
+    @property
+    def start_wrappers(self) -> Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]]:
+        """A start takes a run of the model: there is nothing to fuse."""
+        return [_in_mode(Fusing.NOTHING)]
+
+    def finish(self, row: Point, inputs: Inputs) -> dict[str, Array]:
+        """Constrained values of all sites, and deterministic sites."""
+        return replace(inputs.target, fixed=row.values).constrain(row.position)
+
+    def unravel(self, row: Point, host: bool) -> dict[str, Any]:
+        """A row as a dict from sites to values, unconstrained where a chain moves them."""
+        layout = self.target.layout
+        moved = layout.unravel_host(np.asarray(row.position)) if host else layout.unravel(row.position)
+        return {**row.values, **moved}
+
+    # Public states
+
+    def public_state(self, carry: GibbsChain) -> Any:
+        """The public state of a traced carry."""
+        row = Point(self.position_of(carry), carry.values)
+        return self._assemble(carry, self.unravel(row, host=False), lambda process, chain: process.public_state(chain))
+
+    def public_state_host(self, carry: GibbsChain) -> Any:
+        """The public state of a carry of NumPy arrays, which may have a leading chain axis."""
+        parts = [np.asarray(block.process.position_of(chain)) for block, chain in zip(self.chain_blocks, carry.chains)]
+        batch = np.shape(carry.i)
+        position = np.concatenate(parts, -1) if parts else np.zeros((*batch, 0), self.target.layout.dtype)
+        row = Point(position, carry.values)  # type: ignore[arg-type]
+        return self._assemble(carry, self.unravel(row, host=True), lambda process, chain: process.public_state_host(chain))
+
+    def _assemble(self, carry: GibbsChain, z: dict[str, Any], state_of: Callable[[TargetProcess, Any], Any]) -> Any:
+        chains = iter(carry.chains)
+        potential_energy = self.chain_blocks[0].process.potential_of(carry.chains[0]) if self.chain_blocks else None
+        states, number = [], 0
+        for block in self.blocks:
+            if isinstance(block, ChainBlock):
+                states.append(state_of(block.process, next(chains)))
+            else:
+                own = {name: carry.values[name] for name in block.sites}
+                accept_prob = carry.accept_probs[..., number]
+                states.append(block.state(own, potential_energy, accept_prob, carry.rng_key))
+                number += 1
+        return self.form.state(z, tuple(states), carry.rng_key)
+
+    def continued(self, state: Any, host: bool = False) -> GibbsChain:
+        """The carry of a public state, with its count of iterations; `host`: of NumPy arrays, with any chain axis in front."""
+        states = [own for block, own in zip(self.blocks, self.form.block_states(state)) if isinstance(block, ChainBlock)]
+        chains = tuple(block.process.continued(own, host) for block, own in zip(self.chain_blocks, states))
+        words = random.words(jnp.asarray(state.rng_key))
+        batch = words.shape[:-1]
+        moved = {name for block in self.chain_blocks for name in block.sites}
+        none: Any = np.zeros((*batch, len(self.updates)), self.target.layout.dtype)
+        count: Any = chains[0].i if chains else np.zeros(batch, np.int32)
+        values = {name: value for name, value in state.z.items() if name not in moved}
+        key: Any = np.asarray(words) if host else words
+        return GibbsChain(key, count, values, chains, none)
+
+    def restarted(self, carry: GibbsChain) -> GibbsChain:
+        """The carry at the beginning of a run without warm-up."""
+        chains = tuple(block.process.restarted(chain) for block, chain in zip(self.chain_blocks, carry.chains))
+        count: Any = np.zeros(np.shape(carry.i), np.int32)
+        return carry._replace(i=count, chains=chains)
+
+    def nan_positions(self, carry: GibbsChain) -> Any:
+        """Of no use without the values that the other sites had."""
+        return ()
+
+
+def _in_mode(mode: Fusing) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def wrap(fn: Callable[..., Any]) -> Callable[..., Any]:
+        def traced(*args: Any) -> Any:
+            with fusing(mode):
+                return fn(*args)
+
+        return traced
+
+    return wrap
