@@ -200,7 +200,11 @@ class TargetKernel(MCMCKernel):
     def inputs(self, binding: Binding, arrays: tuple[Any, ...], num_warmup: int) -> Inputs:
         """The arrays that all chains share."""
         schedule = Schedule(num_warmup=np.int32(num_warmup), window_ends=window_ends(num_warmup))
-        return jax.device_put(Inputs(target=binding.with_arrays(arrays), schedule=schedule))
+        return jax.device_put(Inputs(target=self._target_with(binding, arrays), schedule=schedule))
+
+    def _target_with(self, binding: Binding, arrays: tuple[Any, ...]) -> Any:
+        """The target of a run."""
+        return binding.with_arrays(arrays)
 
     def launch(
         self,

@@ -29,17 +29,19 @@ from ppl.infer.target.conditional import Point
 from ppl.infer.target.density import Target
 from ppl.infer.target.layout import Layout
 from ppl.infer.target.model import Arguments, bind, contents
-from ppl.trace import latent_sites, sample_sites
+from ppl.trace import latent_sites, sample_sites, subsampled_plates
 from ppl.util import describe
 
 __all__ = [
     "CustomGibbs",
     "CustomGibbsState",
+    "DiscreteBlocks",
     "DiscreteGibbs",
     "DiscreteGibbsState",
     "Gibbs",
     "GibbsState",
     "GibbsUpdateFn",
+    "check_inner",
     "discrete_latent_sites",
     "latent_sample_sites",
 ]
@@ -209,13 +211,14 @@ class Gibbs(TargetKernel):
         kernel_name, latents = type(self).__name__, latent_sites(sites)
         found: list[tuple[str, ...] | None] = []
         taken: dict[str, int] = {}
-        for number, (_, chosen) in enumerate(self._blocks):
+        for number, (kernel, chosen) in enumerate(self._blocks):
             if chosen is None:
                 found.append(None)
                 continue
             names = tuple(chosen(sites)) if callable(chosen) else chosen
+            own = subsampled_plates(sites) if getattr(kernel, "owns_plates", False) else latents
             for name in names:
-                _check_owned(kernel_name, name, number, latents, sites, taken)
+                _check_owned(kernel_name, name, number, own, sites, taken)
                 taken[name] = number
             found.append(names)
         rest = tuple(name for name in latents if name not in taken)
@@ -372,3 +375,37 @@ def _common_model(name: str, kernels: Sequence[MCMCKernel]) -> Callable[..., Any
     if any(model is not models[0] for model in models[1:]):
         raise ValueError(f"{name}: the blocks have different models; build all kernels from the same function")
     return models[0]
+
+
+def check_inner(name: str, kernel: Any) -> TargetKernel:
+    """The inner kernel.
+
+    Raises:
+        ValueError: if it is none, or is built from a potential function.
+    """
+    if not isinstance(kernel, TargetKernel):
+        raise ValueError(f"{name}: inner_kernel must be a kernel on continuous sites such as NUTS(model), found {describe(kernel)}")
+    if kernel.model is None:
+        raise ValueError(
+            f"{name}: inner_kernel is built from potential_fn, which has no sites to condition on; build {type(kernel).__name__} "
+            "from the model"
+        )
+    return kernel
+
+
+class DiscreteBlocks(Gibbs):
+    """Kernels on all sites of a model: on its discrete ones by their states, on the others by an inner kernel."""
+
+    def __init__(self, inner_kernel: TargetKernel, *, random_walk: bool = False, modified: bool = False) -> None:
+        inner = check_inner(type(self).__name__, inner_kernel)
+        block = DiscreteGibbs(inner.model, random_walk=random_walk, modified=modified)
+        super().__init__([(block, self._discrete_sites), (inner, None)])
+
+    def _discrete_sites(self, trace: Trace) -> tuple[str, ...]:
+        names = discrete_latent_sites(trace)
+        if not names:
+            raise ValueError(
+                f"{type(self).__name__}: the model has no discrete latent site to update; use "
+                f"{type(self.inner_kernel).__name__} alone"
+            )
+        return names

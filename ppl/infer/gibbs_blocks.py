@@ -45,9 +45,14 @@ class DiscreteGibbsState(NamedTuple):
 
 
 class UpdateKernel(MCMCKernel):
-    """A block of Gibbs sampling that draws new values of its sites, which no position holds. It is no kernel by itself."""
+    """A block of Gibbs sampling that draws new values of its sites, which no position holds. It is no kernel by itself.
+
+    Attributes:
+        owns_plates: whether its sites are the indices of subsampled plates.
+    """
 
     sample_field = "z"
+    owns_plates = False
 
     @abstractmethod
     def new_update(self, target: Target, sites: tuple[str, ...]) -> Update:
@@ -107,13 +112,14 @@ class _CustomUpdate:
     gibbs_fn: GibbsUpdateFn
     sites: tuple[str, ...]
     facts: Mapping[str, Any]
+    told: tuple[str, ...] = ()
 
     def __call__(self, key: Key, target: Target, point: Point) -> tuple[dict[str, Array], Array]:
         own = {name: point.values[name] for name in self.sites}
         constrained = replace(target, fixed=point.values).constrain(point.position)
         others = {name: value for name, value in constrained.items() if name not in own}
         drawn = self.gibbs_fn(rng_key=random.typed(key), gibbs_sites=dict(own), hmc_sites=others)
-        return self._checked(drawn), jnp.ones((), target.layout.dtype)
+        return self._checked(drawn), jnp.zeros(0, target.layout.dtype)
 
     def _checked(self, drawn: Any) -> dict[str, Array]:
         if not isinstance(drawn, Mapping) or set(drawn) != set(self.sites):
@@ -131,7 +137,7 @@ class _CustomUpdate:
             checked[name] = value.astype(site.dtype)
         return checked
 
-    def state(self, z: dict[str, Any], potential_energy: Any, accept_prob: Any, rng_key: Any) -> CustomGibbsState:
+    def state(self, z: dict[str, Any], potential_energy: Any, told: Any, rng_key: Any) -> CustomGibbsState:
         return CustomGibbsState(z, rng_key)
 
 
@@ -184,6 +190,7 @@ class DiscreteUpdate:
 
     proposal: DiscreteProposal
     conditionals: tuple[Conditional, ...]
+    told: tuple[str, ...] = ("discrete_accept_prob",)
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -191,14 +198,14 @@ class DiscreteUpdate:
         return tuple(conditional.name for conditional in self.conditionals)
 
     def __call__(self, key: Key, target: Target, point: Point) -> tuple[dict[str, Array], Array]:
-        """New values, and the mean acceptance probability."""
+        """New values, and the mean acceptance probability, `(1,)`."""
         dtype = target.layout.dtype
         keys = random.draw(key, dtype, keys=len(self.conditionals)).keys
         accepted = []
         for conditional, own_key in zip(self.conditionals, keys):
             point, accept_prob = self._sweep(own_key, conditional, target, point)
             accepted.append(accept_prob)
-        return {name: point.values[name] for name in self.sites}, jnp.mean(jnp.stack(accepted))
+        return {name: point.values[name] for name in self.sites}, jnp.mean(jnp.stack(accepted))[None]
 
     def _sweep(self, key: Key, conditional: Conditional, target: Target, point: Point) -> tuple[Point, Array]:
         dtype, rows, columns = target.layout.dtype, conditional.rows, conditional.columns
@@ -218,6 +225,6 @@ class DiscreteUpdate:
         point, total = lax.fori_loop(0, rows, update, (point, nothing))
         return point, total / rows
 
-    def state(self, z: dict[str, Any], potential_energy: Any, accept_prob: Any, rng_key: Any) -> DiscreteGibbsState:
+    def state(self, z: dict[str, Any], potential_energy: Any, told: Any, rng_key: Any) -> DiscreteGibbsState:
         """The public state of the block."""
         return DiscreteGibbsState(z, potential_energy, rng_key)

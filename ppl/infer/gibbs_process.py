@@ -29,10 +29,14 @@ class Update(Protocol):
     def sites(self) -> tuple[str, ...]:
         """The sites."""
 
-    def __call__(self, key: Key, target: Target, point: Point) -> tuple[dict[str, Array], Array]:
-        """New values of the sites, and the mean acceptance probability."""
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The names of the numbers that an update tells."""
 
-    def state(self, z: dict[str, Any], potential_energy: Any, accept_prob: Any, rng_key: Any) -> Any:
+    def __call__(self, key: Key, target: Target, point: Point) -> tuple[dict[str, Array], Array]:
+        """New values of the sites, and what is told, `(k,)`."""
+
+    def state(self, z: dict[str, Any], potential_energy: Any, told: Any, rng_key: Any) -> Any:
         """The public state of the block."""
 
 
@@ -74,14 +78,14 @@ class GibbsChain(NamedTuple):
         i: iterations done.
         values: of the sites that no position holds.
         chains: the carries of the blocks that are chains.
-        accept_probs: of the last updates of the other blocks, `(blocks,)`.
+        told: by the last updates of the other blocks, `(k,)` each.
     """
 
     rng_key: Key
     i: Array
     values: dict[str, Array]
     chains: tuple[Any, ...]
-    accept_probs: Array
+    told: tuple[Array, ...]
 
 
 class GibbsPoint(NamedTuple):
@@ -170,9 +174,9 @@ class GibbsProcess:
         """The carry before the first iteration."""
         dtype = np.dtype(self.target.layout.dtype)
         count: Any = np.zeros((), np.int32)
-        none: Any = np.zeros(len(self.updates), dtype)
+        nothing: Any = tuple(np.zeros(len(update.told), dtype) for update in self.updates)
         chains = tuple(block.process.chain_at(own) for block, own in zip(self.chain_blocks, point.points))
-        return GibbsChain(rng_key=point.key, i=count, values=point.values, chains=chains, accept_probs=none)
+        return GibbsChain(rng_key=point.key, i=count, values=point.values, chains=chains, told=nothing)
 
     def blame(self, point: GibbsPoint, inputs: Inputs) -> tuple[Target, np.ndarray]:
         """A target and a position at which to look for the reason of a bad start."""
@@ -197,7 +201,7 @@ class GibbsProcess:
     def step(self, carry: GibbsChain, inputs: Inputs) -> GibbsChain:
         """One update of every block."""
         draws = random.draw(carry.rng_key, self.target.layout.dtype, keys=1 + len(self.blocks))
-        chains, accept_probs = list(carry.chains), []
+        chains, told = list(carry.chains), []
         point = Point(self.position_of(carry), carry.values)
         for block, key in zip(self.blocks, draws.keys[1:]):
             if isinstance(block, ChainBlock):
@@ -206,11 +210,10 @@ class GibbsProcess:
                 moved = block.process.position_of(chains[place])
                 point = point._replace(position=lax.dynamic_update_slice(point.position, moved, (block.start,)))
             else:
-                values, accept_prob = block(key, inputs.target, point)
+                values, numbers = block(key, inputs.target, point)
                 point = point._replace(values={**point.values, **values})
-                accept_probs.append(accept_prob)
-        told = jnp.stack(accept_probs) if accept_probs else carry.accept_probs
-        return GibbsChain(draws.keys[0], carry.i + 1, point.values, tuple(chains), told)
+                told.append(numbers)
+        return GibbsChain(draws.keys[0], carry.i + 1, point.values, tuple(chains), tuple(told))
 
     def _advance(self, block: ChainBlock, chain: Any, inputs: Inputs, point: Point) -> Any:
         """One iteration of a chain on its conditional target, under which what it has cached is computed again."""
@@ -228,17 +231,24 @@ class GibbsProcess:
     def read(self, carry: GibbsChain) -> dict[str, Any]:
         """Values and joint position, what the summary tells about, and the fields that the user wants."""
         rows: dict[str, Any] = {"z": Point(self.position_of(carry), carry.values)}
-        if self.chain_blocks:
-            rows[STATISTICS] = self.chain_blocks[0].process.statistics(carry.chains[0])
+        statistics = [self.chain_blocks[0].process.statistics(carry.chains[0])] if self.chain_blocks else []
+        rows[STATISTICS] = lax.concatenate([*statistics, *carry.told], 0)
         if not self.fields:
             return rows
         state = self.public_state(carry)
         return rows | {field: read_field(state, field) for field in self.fields}
 
     def expand(self, rows: dict[str, Any]) -> dict[str, Any]:
-        """The statistics of the first chain by name."""
+        """The statistics of the first chain, and what updates tell, by name."""
         others = {name: value for name, value in rows.items() if name != STATISTICS}
-        return others | (self.chain_blocks[0].process.name_statistics(rows[STATISTICS]) if STATISTICS in rows else {})
+        if STATISTICS not in rows:
+            return others
+        names = [name for update in self.updates for name in update.told]
+        statistics = rows[STATISTICS]
+        split = statistics.shape[-1] - len(names)
+        if self.chain_blocks:
+            others |= self.chain_blocks[0].process.name_statistics(statistics[..., :split])
+        return others | {name: statistics[..., split + i] for i, name in enumerate(names)}
 
     @property
     def wrappers(self) -> Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]]:
@@ -285,8 +295,7 @@ class GibbsProcess:
                 states.append(state_of(block.process, next(chains)))
             else:
                 own = {name: carry.values[name] for name in block.sites}
-                accept_prob = carry.accept_probs[..., number]
-                states.append(block.state(own, potential_energy, accept_prob, carry.rng_key))
+                states.append(block.state(own, potential_energy, carry.told[number], carry.rng_key))
                 number += 1
         return self.form.state(z, tuple(states), carry.rng_key)
 
@@ -297,11 +306,11 @@ class GibbsProcess:
         words = random.words(jnp.asarray(state.rng_key))
         batch = words.shape[:-1]
         moved = {name for block in self.chain_blocks for name in block.sites}
-        none: Any = np.zeros((*batch, len(self.updates)), self.target.layout.dtype)
+        nothing: Any = tuple(np.zeros((*batch, len(update.told)), self.target.layout.dtype) for update in self.updates)
         count: Any = chains[0].i if chains else np.zeros(batch, np.int32)
         values = {name: value for name, value in state.z.items() if name not in moved}
         key: Any = np.asarray(words) if host else words
-        return GibbsChain(key, count, values, chains, none)
+        return GibbsChain(key, count, values, chains, nothing)
 
     def restarted(self, carry: GibbsChain) -> GibbsChain:
         """The carry at the beginning of a run without warm-up."""

@@ -210,13 +210,18 @@ class HamiltonianProcess(TargetProcess):
         opening = call_fused(self._open, carry.rng_key, carry.i, carry.state, carry.warmup, inputs.schedule)
         trajectory = walk_on(packed(self.kernel), opening.trajectory, inputs.target, opening.params)
         chain = call_fused(self._close, carry, opening.rng_key, trajectory, inputs.schedule)
+        return self.adapted(carry, chain, inputs, opening.key_adapt)
+
+    def adapted(self, carry: Chain, chain: Chain, inputs: Inputs, key: Key) -> Chain:
+        """The chain after an iteration, with what warm-up learns from it; `carry` is the chain before."""
         if not (self.warmup.adapt_step_size or self.warmup.adapt_metric):
             return chain
 
         def adapt() -> WarmupState:
-            return self._adapt(carry.i, chain, carry.warmup, inputs, opening.key_adapt)
+            return self._adapt(carry.i, chain, carry.warmup, inputs, key)
 
-        return chain._replace(warmup=lax.cond(opening.params.warming_up, adapt, lambda: carry.warmup))
+        warming_up = carry.i < inputs.schedule.num_warmup
+        return chain._replace(warmup=lax.cond(warming_up, adapt, lambda: carry.warmup))
 
     def _open(self, key: Key, i: Array, state: HamiltonianState, warmup: WarmupState, schedule: Schedule) -> Opening:
         """Keys, parameters, and a trajectory of no steps."""
@@ -227,6 +232,10 @@ class HamiltonianProcess(TargetProcess):
     def _close(self, carry: Chain, rng_key: Key, trajectory: Any, schedule: Schedule) -> Chain:
         """The next state, and what is told about it."""
         state, info = packed(self.kernel).finish(trajectory)
+        return self.after(carry, rng_key, state, info, schedule)
+
+    def after(self, carry: Chain, rng_key: Key, state: HamiltonianState, info: HamiltonianInfo, schedule: Schedule) -> Chain:
+        """The chain after a trajectory, before warm-up learns from it."""
         i = carry.i + 1
         is_first_nan = info.is_nan & ~carry.has_nan & (carry.i >= schedule.num_warmup)
         return Chain(

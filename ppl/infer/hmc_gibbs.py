@@ -1,15 +1,13 @@
-"""Gibbs sampling with a Hamiltonian kernel: HMCGibbs and DiscreteHMCGibbs."""
+"""Gibbs sampling with a kernel on continuous sites: HMCGibbs, DiscreteHMCGibbs and, in a file of its own, HMCECS."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from ppl._typing import Trace
 from ppl.infer.facade import TargetKernel
-from ppl.infer.gibbs import CustomGibbs, DiscreteGibbs, Gibbs, GibbsUpdateFn, discrete_latent_sites
-from ppl.infer.kernel import MCMCKernel
-from ppl.util import describe
+from ppl.infer.gibbs import CustomGibbs, DiscreteBlocks, Gibbs, GibbsUpdateFn, check_inner
+from ppl.infer.hmcecs import HMCECS, HMCECSState
 
-__all__ = ["DiscreteHMCGibbs", "HMCGibbs", "HMCGibbsState"]
+__all__ = ["HMCECS", "DiscreteHMCGibbs", "HMCECSState", "HMCGibbs", "HMCGibbsState"]
 
 
 class HMCGibbsState(NamedTuple):
@@ -26,30 +24,14 @@ class HMCGibbsState(NamedTuple):
     rng_key: Any
 
 
-def check_inner(name: str, kernel: Any) -> TargetKernel:
-    """The inner kernel.
-
-    Raises:
-        ValueError: if it is none, or is built from a potential function.
-    """
-    if not isinstance(kernel, MCMCKernel) or not isinstance(kernel, TargetKernel):
-        raise ValueError(f"{name}: inner_kernel must be a kernel on continuous sites such as NUTS(model), found {describe(kernel)}")
-    if kernel.model is None:
-        raise ValueError(
-            f"{name}: inner_kernel is built from potential_fn, which has no sites to condition on; build {type(kernel).__name__} "
-            "from the model"
-        )
-    return kernel
-
-
 class HMCGibbs(Gibbs):
     """Some sites are drawn by a user's function, the others moved by a kernel on continuous sites.
 
     Args:
         inner_kernel: HMC, NUTS or another kernel that is built from the model.
         gibbs_fn: called as `gibbs_fn(rng_key=, gibbs_sites=, hmc_sites=)` with dicts of constrained values; `hmc_sites` has the
-            deterministic sites too. Returns a dict with new values of exactly the Gibbs sites. It must leave their distribution given
-            the others and the data as it is, as a draw from the full conditional distribution does.
+            deterministic sites too. Returns a dict with new values of exactly the Gibbs sites. It must leave their distribution
+            given the others and the data as it is, as a draw from the full conditional distribution does.
         gibbs_sites: the names of the sites that `gibbs_fn` draws.
 
     Raises:
@@ -85,7 +67,7 @@ class HMCGibbs(Gibbs):
         super().__init__([(CustomGibbs(gibbs_fn), list(gibbs_sites)), (inner, None)])
 
 
-class DiscreteHMCGibbs(Gibbs):
+class DiscreteHMCGibbs(DiscreteBlocks):
     """Discrete sites are updated element by element, the others moved by a kernel on continuous sites.
 
     All discrete latent sites that are not marked for enumeration (`infer={"enumerate": "parallel"}`) are updated.
@@ -116,15 +98,3 @@ class DiscreteHMCGibbs(Gibbs):
     """
 
     state_type = HMCGibbsState
-
-    def __init__(self, inner_kernel: TargetKernel, *, random_walk: bool = False, modified: bool = False) -> None:
-        inner = check_inner("DiscreteHMCGibbs", inner_kernel)
-        block = DiscreteGibbs(inner.model, random_walk=random_walk, modified=modified)
-        super().__init__([(block, self._discrete_sites), (inner, None)])
-
-    @staticmethod
-    def _discrete_sites(trace: Trace) -> tuple[str, ...]:
-        names = discrete_latent_sites(trace)
-        if not names:
-            raise ValueError("DiscreteHMCGibbs: the model has no discrete latent site to update; use its inner kernel alone")
-        return names

@@ -97,7 +97,7 @@ class FusedTarget:
 
 
 def fused_target(target: Any, pack: Callable[[Any], Any]) -> Any:
-    """A target that arises within a step, with its value and gradient one kernel where that is done; `pack` makes one array of its own."""
+    """A target that arises within a step, with value and gradient as one kernel where that is done; `pack` makes it one array."""
     return FusedTarget(pack(target)) if _FUSING.get() is Fusing.PARTS else target
 
 

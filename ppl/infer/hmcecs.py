@@ -1,0 +1,307 @@
+"""Hamiltonian Monte Carlo with energy conserving subsampling, for models whose plates use a subsample of the data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ppl import _random as random
+from ppl._typing import Array, Key, Trace
+from ppl.infer.binding import Binding
+from ppl.infer.facade import TargetKernel
+from ppl.infer.gibbs import Gibbs, GibbsBinding, check_inner
+from ppl.infer.gibbs_blocks import UpdateKernel
+from ppl.infer.gibbs_process import Update
+from ppl.infer.target.conditional import Point
+from ppl.infer.target.density import Target, bound_trace
+from ppl.infer.target.model import Arguments
+from ppl.infer.target.subsampled import EstimatedTarget, Subsample, expand, log_likelihoods, subsamples
+from ppl.trace import subsampled_plates
+from ppl.util import describe
+
+__all__ = ["HMCECS", "HMCECSState", "SubsampleState", "TaylorProxy"]
+
+NOISY = 4.0  # a variance of the estimated log likelihood above which it is too noisy to trust
+
+
+class HMCECSState(NamedTuple):
+    """The state of HMCECS.
+
+    Attributes:
+        z: unconstrained values of the latent sites, and the indices of the subsampled plates by their names.
+        hmc_state: the state of the inner kernel.
+        rng_key: key for the iterations to come.
+        gibbs_state: `SubsampleState`.
+        accept_prob: acceptance probability of the last proposal of indices, a mean over plates.
+    """
+
+    z: Any
+    hmc_state: Any
+    rng_key: Any
+    gibbs_state: Any
+    accept_prob: Any
+
+
+class SubsampleState(NamedTuple):
+    """What is known of the subsample: the variance of the estimated log likelihood, nan where it is not known."""
+
+    variance: Any
+
+
+class _Form:
+    """The public state."""
+
+    def state(self, z: dict[str, Any], block_states: tuple[Any, ...], rng_key: Any) -> HMCECSState:
+        (accept_prob, gibbs_state), hmc_state = block_states
+        return HMCECSState(z, hmc_state, rng_key, gibbs_state, accept_prob)
+
+    def block_states(self, state: HMCECSState) -> tuple[Any, ...]:
+        return None, state.hmc_state
+
+
+@dataclass(frozen=True)
+class TaylorProxy:
+    """A Taylor expansion of the log likelihood of each element, on the unconstrained space.
+
+    Attributes:
+        reference_params: constrained values of all latent sites, about which it is made: a point of high posterior density.
+        degree: 1 or 2.
+    """
+
+    reference_params: Mapping[str, Any]
+    degree: int
+
+
+class _Subsampling(UpdateKernel):
+    """The block of the indices of subsampled plates."""
+
+    owns_plates = True
+
+    def __init__(self, num_blocks: int) -> None:
+        self.num_blocks = num_blocks
+
+    def check_sites(self, sites: Trace, names: Sequence[str]) -> None:
+        """Refuse sites whose log likelihood cannot be estimated.
+
+        Raises:
+            ValueError: if a latent site lies in a subsampled plate.
+            RuntimeError: if an observed site lies in two.
+        """
+        subsamples(sites)
+
+    def new_update(self, target: Target, sites: tuple[str, ...]) -> Update:
+        """What an iteration does."""
+        found = _subsamples_of(target)
+        for name, plate in found.items():
+            if self.num_blocks > plate.num_indices:
+                raise ValueError(
+                    f"HMCECS: num_blocks must be at most the subsample_size {plate.num_indices} of plate {name!r}, found "
+                    f"{self.num_blocks}"
+                )
+        return _SubsampleUpdate(self.num_blocks, tuple(found.items()))
+
+
+def _subsamples_of(target: Target) -> dict[str, Subsample]:
+    found: dict[str, Subsample] = {}
+
+    def run(arrays: tuple[Any, ...], position: Array) -> None:
+        sites, _ = bound_trace(target.model, arrays, target.layout.unravel(position), {})
+        found.update(subsamples(sites))
+
+    jax.eval_shape(run, target.arrays, jax.ShapeDtypeStruct((target.layout.dimension,), target.layout.dtype))
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _SubsampleUpdate:
+    """Fresh indices for one block of each subsampled plate, and a Metropolis test by the estimated log density."""
+
+    num_blocks: int
+    plates: tuple[tuple[str, Subsample], ...]
+    told: tuple[str, ...] = ("subsample_accept_prob", "log_likelihood_variance")
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.plates)
+
+    def __call__(self, key: Key, target: Target, point: Point) -> tuple[dict[str, Array], Array]:
+        keys = random.draw(key, target.layout.dtype, keys=len(self.plates)).keys
+        energy = replace(target, fixed=point.values)(point.position)
+        accept_probs = []
+        for own_key, (name, plate) in zip(keys, self.plates):
+            proposed = {**point.values, name: self._propose(own_key, plate, point.values[name])}
+            new_energy = replace(target, fixed=proposed)(point.position)
+            accept_prob = jnp.exp(-jnp.maximum(new_energy - energy, 0.0))
+            accept_prob = jnp.where(jnp.isnan(accept_prob), 0.0, accept_prob)
+            accepted = random.draw(own_key, target.layout.dtype, uniforms=1, stage=1).uniforms[0] < accept_prob
+            values = jax.tree.map(lambda new, old, accepted=accepted: jnp.where(accepted, new, old), proposed, point.values)
+            point, energy = point._replace(values=values), jnp.where(accepted, new_energy, energy)
+            accept_probs.append(accept_prob)
+        told = jnp.stack([jnp.mean(jnp.stack(accept_probs)), self._variance(target, point)])
+        return {name: point.values[name] for name in self.sites}, told
+
+    def _propose(self, key: Key, plate: Subsample, indices: Array) -> Array:
+        """The indices with one block, chosen at random, drawn afresh, with replacement."""
+        draws = random.draw(key, jnp.result_type(float), uniforms=1 + plate.num_indices)
+        block = (draws.uniforms[0] * self.num_blocks).astype(jnp.int32)
+        blocks = jnp.arange(plate.num_indices) * self.num_blocks // plate.num_indices
+        fresh = jnp.minimum(draws.uniforms[1:] * plate.size, plate.size - 1).astype(indices.dtype)
+        return jnp.where(blocks == block, fresh, indices)
+
+    def _variance(self, target: Target, point: Point) -> Array:
+        """The variance of the estimated log likelihood."""
+        given = replace(target, fixed=point.values)
+        if isinstance(given, EstimatedTarget):
+            return given.variance(point.position)
+        if target.model.facts.enumerated:
+            return jnp.full((), jnp.nan, target.layout.dtype)
+        sites, _ = bound_trace(target.model, target.arrays, target.layout.unravel(point.position), point.values)
+        found, plates = log_likelihoods(sites, dict(self.plates)), dict(self.plates)
+        terms = [plates[name].size ** 2 * jnp.var(values) / values.shape[0] for name, values in found.items()]
+        return jnp.asarray(sum(terms), target.layout.dtype)
+
+    def state(self, z: dict[str, Any], potential_energy: Any, told: Any, rng_key: Any) -> Any:
+        return told[..., 0], SubsampleState(told[..., 1])
+
+
+class HMCECS(Gibbs):
+    """Subsamples of the data move along with the latent sites: the cost of a step does not depend on the size of the data.
+
+    In the model, a plate has `subsample_size`, and its data are taken by `ppl.subsample`, or by the indices that the plate yields.
+    With a proxy the log likelihood is estimated from the subsample and a Taylor expansion of the rest, and the posterior is right
+    up to an error that falls with the variance of that estimate (keep it below about 3: the summary tells). Without a proxy the
+    scaled log likelihood of the subsample stands for that of the data: this targets another posterior, far too wide unless the
+    subsample is most of the data; it serves to find a region of high density.
+
+    Args:
+        inner_kernel: NUTS, HMC or another kernel that is built from the model.
+        num_blocks: into how many blocks the indices are divided, one of which is drawn afresh in each iteration: with more blocks
+            the estimates of successive iterations are more alike, and more proposals are accepted.
+        proxy: `HMCECS.taylor_proxy(reference_params)`; None: see above.
+
+    Raises:
+        ValueError: if an argument does not fit; in a run, if no plate is subsampled, or a latent site lies in one that is.
+        RuntimeError: in a run, if an observed site lies in two subsampled plates, or there are a proxy and discrete latent sites.
+
+    Source: Dang, Quiroz, Kohn, Tran, Villani (2019), "Hamiltonian Monte Carlo with energy conserving subsampling", JMLR 20; blocks:
+    Tran, Kohn, Quiroz, Villani (2017), arXiv:1603.02485.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import ppl
+        >>> import ppl.distributions as dist
+        >>> from jax import random
+        >>> from ppl.infer import HMCECS, MCMC, NUTS
+        >>> def model(y):
+        ...     mu = ppl.sample("mu", dist.Normal(0.0, 1.0))
+        ...     with ppl.plate("data", len(y), subsample_size=20):
+        ...         ppl.sample("y", dist.Normal(mu, 1.0), obs=ppl.subsample(y, 0))
+        >>> proxy = HMCECS.taylor_proxy({"mu": 1.0})
+        >>> mcmc = MCMC(HMCECS(NUTS(model), num_blocks=5, proxy=proxy), num_warmup=50, num_samples=50, progress_bar=False)
+        >>> mcmc.run(random.key(0), 1.0 + random.normal(random.key(1), (200,)))
+        >>> sorted(mcmc.get_samples())
+        ['mu']
+    """
+
+    def __init__(self, inner_kernel: TargetKernel, *, num_blocks: int = 1, proxy: TaylorProxy | None = None) -> None:
+        inner = check_inner("HMCECS", inner_kernel)
+        if isinstance(num_blocks, bool) or not isinstance(num_blocks, int | np.integer) or num_blocks < 1:
+            raise ValueError(f"HMCECS: num_blocks must be a whole number, at least 1; found {num_blocks!r}")
+        if proxy is not None and not isinstance(proxy, TaylorProxy):
+            raise ValueError(
+                f"HMCECS: proxy must come from HMCECS.taylor_proxy(reference_params), or be None; found {describe(proxy)}"
+            )
+        super().__init__([(_Subsampling(int(num_blocks)), _plates), (inner, None)])
+        self._proxy = proxy
+
+    @staticmethod
+    def taylor_proxy(reference_params: Mapping[str, Any], degree: int = 2) -> TaylorProxy:
+        """A proxy: the Taylor expansion of the log likelihood about reference values.
+
+        Args:
+            reference_params: constrained values of all latent sites, near the mode of the posterior: found by an optimizer, or the
+                mean of draws on a part of the data.
+            degree: 1 or 2.
+
+        Raises:
+            ValueError: if an argument does not fit.
+        """
+        if not isinstance(reference_params, Mapping):
+            raise ValueError(f"HMCECS.taylor_proxy: reference_params must be a dict of values, found {describe(reference_params)}")
+        if isinstance(degree, bool) or degree not in (1, 2):
+            raise ValueError(f"HMCECS.taylor_proxy: degree must be 1 or 2, found {degree!r}")
+        return TaylorProxy(reference_params, degree)
+
+    def _form(self) -> Any:
+        return _Form()
+
+    def get_diagnostics_str(self, state: HMCECSState) -> str:
+        """What the inner kernel says, and how many proposals of indices are accepted."""
+        assert self.inner_kernel is not None
+        return (
+            f"{self.inner_kernel.get_diagnostics_str(state.hmc_state)}. subsample acc. prob={float(np.mean(state.accept_prob)):.2f}"
+        )
+
+    def get_advice(self, fields: Mapping[str, Any]) -> list[str]:
+        """What the inner kernel says, and how noisy the estimated log likelihood is."""
+        lines = super().get_advice(fields)
+        variance = np.asarray(fields.get("log_likelihood_variance", np.nan), float)
+        if np.isfinite(variance).any():
+            mean = float(np.nanmean(variance))
+            lines.append(f"Variance of the estimated log likelihood: {mean:.3g}")
+            if mean > NOISY:
+                cure = "move reference_params to the mode, use degree=2" if self._proxy else "use HMCECS.taylor_proxy"
+                lines.append(f"  The estimate is too noisy to trust the posterior: {cure}, or raise subsample_size.")
+        return lines
+
+    def _new_binding(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], arguments: Arguments, arrays: tuple[Any, ...], layout: Any
+    ) -> GibbsBinding:
+        binding = super()._new_binding(args, kwargs, arguments, arrays, layout)
+        if self._proxy is None:
+            return binding
+        target = binding.target
+        if target.model.facts.enumerated:
+            raise RuntimeError(
+                f"HMCECS: a proxy cannot be made of a model with discrete latent sites, found "
+                f"{list(target.model.facts.enumerated)}; sum them out by hand (MixtureSameFamily), or use no proxy"
+            )
+        names = set(self._proxy.reference_params)
+        missing, unknown = sorted(set(target.layout.names) - names), sorted(names - set(target.layout.names))
+        if missing or unknown:
+            raise ValueError(
+                f"HMCECS.taylor_proxy: reference_params must have the latent sites {sorted(target.layout.names)}; "
+                f"missing {missing}, unknown {unknown}"
+            )
+        (_, update), *_ = [(None, _Subsampling(1).new_update(target, ()))]
+        estimated = EstimatedTarget(
+            target.arrays,
+            target.fixed,
+            target.model,
+            target.layout,
+            target.forward_mode,
+            {},
+            update.plates,  # type: ignore[attr-defined]
+        )
+        expansions = jax.eval_shape(self._expand, estimated)
+        return replace(binding, target=replace(estimated, expansions=expansions))
+
+    def _expand(self, target: EstimatedTarget) -> Any:
+        assert self._proxy is not None
+        given = {name: jnp.arange(plate.num_indices) for name, plate in target.plates}
+        at = replace(target, fixed=given)
+        return expand(at, at.unconstrain(self._proxy.reference_params), self._proxy.degree)
+
+    def _target_with(self, binding: Binding, arrays: tuple[Any, ...]) -> Any:
+        target = super()._target_with(binding, arrays)
+        return target if self._proxy is None else replace(target, expansions=self._expand(replace(target, expansions={})))
+
+
+def _plates(sites: Trace) -> list[str]:
+    plates = list(subsampled_plates(sites))
+    if not plates:
+        raise ValueError("HMCECS: no plate of the model is subsampled; give one a subsample_size, or use the inner kernel alone")
+    return plates
