@@ -276,7 +276,7 @@ class TargetKernel(MCMCKernel):
         """The same position with what is cached of the density computed again."""
         binding, arrays = self.bind(model_args, model_kwargs or {}, None)
         process = self.process(binding)
-        return process.public_state(process.rebase(process.continued(state), binding.with_arrays(arrays)))
+        return process.public_state(process.rebase(process.continued(state), self._target_with(binding, arrays)))
 
     def wrap_model(self, wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> "TargetKernel":
         """A copy of the kernel on `wrapper(model)`.
@@ -298,7 +298,7 @@ class TargetKernel(MCMCKernel):
         if self._latest is None:
             raise RuntimeError(f"{type(self).__name__}: call `init` (or run MCMC) first")
         binding, arrays = self.bind(model_args, model_kwargs or {}, None)
-        return binding.with_arrays(arrays)
+        return self._target_with(binding, arrays)
 
     def get_potential_fn(
         self, model_args: tuple[Any, ...] = (), model_kwargs: Mapping[str, Any] | None = None

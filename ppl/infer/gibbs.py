@@ -178,6 +178,24 @@ class Gibbs(TargetKernel):
         )
         return copy
 
+    def get_potential_fn(
+        self, model_args: tuple[Any, ...] = (), model_kwargs: Mapping[str, Any] | None = None
+    ) -> Callable[[PyTree], Array]:
+        """The potential energy as a function of all sites, with values as in the `z` of a state."""
+        target: Any = self._bound(model_args, model_kwargs)
+        return lambda z: _at_values(target, z)(target.layout.ravel(z))
+
+    def get_constrain_fn(
+        self,
+        model_args: tuple[Any, ...] = (),
+        model_kwargs: Mapping[str, Any] | None = None,
+        *,
+        return_deterministic: bool = False,
+    ) -> Callable[[PyTree], PyTree]:
+        """A function from values as in the `z` of a state to constrained ones."""
+        target: Any = self._bound(model_args, model_kwargs)
+        return lambda z: _at_values(target, z).constrain(target.layout.ravel(z), deterministic=return_deterministic)
+
     def _form(self) -> Any:
         return _Form(self.state_type)
 
@@ -240,7 +258,8 @@ class Gibbs(TargetKernel):
 
     def _new_process(self, binding: Binding, fields: tuple[str, ...]) -> Any:
         assert isinstance(binding, GibbsBinding)
-        joint, blocks, start = binding.target, [], 0
+        joint, start = binding.target, 0
+        blocks: list[Any] = []
         values = {name: jax.ShapeDtypeStruct(site.shape, site.dtype) for name, site in joint.model.facts.apart.items()}
         for (kernel, _), names in zip(self._blocks, binding.owners):
             if not isinstance(kernel, TargetKernel):
@@ -303,6 +322,11 @@ def _propose(strategy: Callable[..., Any], key: Key, attempt: Array, target: Tar
     own = layout.unravel(position)
     position = layout.ravel({name: given.get(name, own[name]) for name in layout.names})
     return Point(position, {name: jnp.asarray(sites[name]["value"], site.dtype) for name, site in facts.apart.items()})
+
+
+def _at_values(target: Target, z: Mapping[str, Any]) -> Target:
+    """The target with the sites fixed that its position does not hold."""
+    return replace(target, fixed={name: jnp.asarray(z[name], site.dtype) for name, site in target.model.facts.apart.items()})
 
 
 def _check_start(name: str, value: Any, shape: tuple[int, ...]) -> None:
