@@ -23,7 +23,7 @@ from ppl.infer.gibbs_blocks import (
     GibbsUpdateFn,
     UpdateKernel,
 )
-from ppl.infer.gibbs_process import ChainBlock, GibbsProcess
+from ppl.infer.gibbs_process import GIVEN, ChainBlock, GibbsProcess, KernelBlock
 from ppl.infer.kernel import MCMCKernel
 from ppl.infer.target.conditional import Point
 from ppl.infer.target.density import Target
@@ -41,9 +41,12 @@ __all__ = [
     "Gibbs",
     "GibbsState",
     "GibbsUpdateFn",
+    "GIBBS_SITES_KWARG",
     "check_inner",
+    "conditioned",
     "discrete_latent_sites",
     "latent_sample_sites",
+    "with_conditioning",
 ]
 
 Selector = Callable[[Trace], Iterable[str]]
@@ -86,6 +89,50 @@ def discrete_latent_sites(trace: Trace) -> tuple[str, ...]:
         ('k',)
     """
     return tuple(name for name, site in latent_sites(trace).items() if site["fn"].support.is_discrete and not is_marked(site))
+
+
+# Models with some sites given
+
+GIBBS_SITES_KWARG = GIVEN
+
+
+def conditioned(model: Callable[..., Any]) -> Callable[..., Any]:
+    """The model with sites fixed at values, which come in the keyword argument `GIBBS_SITES_KWARG`.
+
+    Example:
+        >>> import ppl
+        >>> import ppl.distributions as dist
+        >>> from ppl.infer.gibbs import conditioned, with_conditioning
+        >>> model = conditioned(lambda: ppl.sample("x", dist.Normal(0.0, 1.0)))
+        >>> model(**with_conditioning({}, {"x": 2.0}))
+        2.0
+    """
+
+    def given(*args: Any, **kwargs: Any) -> Any:
+        values = kwargs.pop(GIBBS_SITES_KWARG, {})
+        with handlers.condition(data=values):
+            return model(*args, **kwargs)
+
+    return given
+
+
+def with_conditioning(
+    model_kwargs: Mapping[str, Any] | None, values: Mapping[str, Any], *, allowed: Iterable[str] | None = None
+) -> dict[str, Any]:
+    """Keyword arguments for a model that is `conditioned`.
+
+    Args:
+        model_kwargs: those of the model itself.
+        values: of the sites that are to be fixed.
+        allowed: names that may be among them; None: all.
+
+    Raises:
+        ValueError: if another name is.
+    """
+    unknown = [] if allowed is None else sorted(set(values) - set(allowed))
+    if unknown:
+        raise ValueError(f"with_conditioning: the sites {unknown} cannot be given; allowed are {sorted(allowed or ())}")
+    return {**(model_kwargs or {}), GIBBS_SITES_KWARG: dict(values)}
 
 
 # The kernel
@@ -262,8 +309,12 @@ class Gibbs(TargetKernel):
         blocks: list[Any] = []
         values = {name: jax.ShapeDtypeStruct(site.shape, site.dtype) for name, site in joint.model.facts.apart.items()}
         for (kernel, _), names in zip(self._blocks, binding.owners):
+            if isinstance(kernel, UpdateKernel):
+                blocks.append(kernel.new_update(joint, names))
+                continue
             if not isinstance(kernel, TargetKernel):
-                blocks.append(kernel.new_update(joint, names))  # type: ignore[attr-defined]
+                dtypes = {name: joint.model.facts.apart[name].dtype for name in names}
+                blocks.append(KernelBlock(names, kernel.wrap_model(conditioned), dtypes))
                 continue
             shapes = {slot.name: slot.shape for slot in joint.layout.slots if slot.name in names}
             others = {

@@ -12,6 +12,7 @@ from jax import lax
 from ppl import _random as random
 from ppl._typing import Array, Key
 from ppl.infer.algorithms.fused import Fusing, fused_target, fusing
+from ppl.infer.kernel import MCMCKernel
 from ppl.infer.launch import read_field
 from ppl.infer.target.conditional import Point
 from ppl.infer.target.density import Target
@@ -19,7 +20,9 @@ from ppl.infer.target.gradient import pack
 from ppl.infer.target.start import MAX_TRIES
 from ppl.infer.target_process import STATISTICS, Inputs, TargetProcess
 
-__all__ = ["ChainBlock", "GibbsChain", "GibbsProcess", "Update"]
+__all__ = ["GIVEN", "ChainBlock", "GibbsChain", "GibbsProcess", "KernelBlock", "Update"]
+
+GIVEN = "_given_sites"  # the keyword argument in which a user's kernel gets values of sites that are not its own
 
 
 class Update(Protocol):
@@ -70,6 +73,45 @@ class ChainBlock:
         return self.start + self.process.target.layout.dimension
 
 
+@dataclass(frozen=True, eq=False)
+class KernelBlock:
+    """A block whose sites a user's kernel moves, on the model with all other sites given.
+
+    Attributes:
+        sites: the sites.
+        kernel: the kernel, on a model that takes values of other sites in the keyword argument `GIVEN`.
+        dtypes: of the constrained values of the sites.
+    """
+
+    sites: tuple[str, ...]
+    kernel: MCMCKernel
+    dtypes: Mapping[str, Any]
+
+    def _arguments(self, joint: Target, point: Point) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        args, kwargs = joint.model.call.arguments.join(joint.arrays)
+        values = replace(joint, fixed=point.values).constrain(point.position, deterministic=False)
+        return args, {**kwargs, GIVEN: {name: value for name, value in values.items() if name not in self.sites}}
+
+    def _values(self, state: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Array]:
+        values = self.kernel.get_constrain_fn(args, kwargs)(read_field(state, self.kernel.sample_field))
+        return {name: jnp.asarray(values[name], self.dtypes[name]) for name in self.sites}
+
+    def begin(self, key: Key, inputs: Inputs, point: Point, start: Any) -> tuple[Any, dict[str, Array]]:
+        """The kernel's first state, and the constrained values of its sites."""
+        args, kwargs = self._arguments(inputs.target, point)
+        state = self.kernel.init(key, inputs.schedule.num_warmup, start, args, kwargs)
+        state = jax.tree.map(jnp.asarray, state)
+        return state, self._values(state, args, kwargs)
+
+    def advance(self, key: Key, state: Any, inputs: Inputs, point: Point) -> tuple[Any, dict[str, Array]]:
+        """One iteration, given the values of the other sites."""
+        args, kwargs = self._arguments(inputs.target, point)
+        if "rng_key" in getattr(state, "_fields", ()):
+            state = state._replace(rng_key=key)
+        state = self.kernel.sample(self.kernel.refresh(state, args, kwargs), args, kwargs)
+        return state, self._values(state, args, kwargs)
+
+
 class GibbsChain(NamedTuple):
     """The carry of a run.
 
@@ -78,6 +120,7 @@ class GibbsChain(NamedTuple):
         i: iterations done.
         values: of the sites that no position holds.
         chains: the carries of the blocks that are chains.
+        kernels: the states of users' kernels.
         told: by the last updates of the other blocks, `(k,)` each.
     """
 
@@ -85,6 +128,7 @@ class GibbsChain(NamedTuple):
     i: Array
     values: dict[str, Array]
     chains: tuple[Any, ...]
+    kernels: tuple[Any, ...]
     told: tuple[Array, ...]
 
 
@@ -95,6 +139,7 @@ class GibbsPoint(NamedTuple):
     values: dict[str, Array]
     position: Array
     points: tuple[Any, ...]
+    kernels: tuple[Any, ...]
     is_valid: Array
 
 
@@ -130,22 +175,37 @@ class GibbsProcess:
         return tuple(block for block in self.blocks if isinstance(block, ChainBlock))
 
     @property
+    def kernel_blocks(self) -> tuple[KernelBlock, ...]:
+        """The blocks that are users' kernels."""
+        return tuple(block for block in self.blocks if isinstance(block, KernelBlock))
+
+    @property
     def updates(self) -> tuple[Update, ...]:
         """The others."""
-        return tuple(block for block in self.blocks if not isinstance(block, ChainBlock))
+        return tuple(block for block in self.blocks if not isinstance(block, ChainBlock | KernelBlock))
 
     # The start
 
     def start(self, key: Key, inputs: Inputs, given: Mapping[str, Array] | None) -> GibbsPoint:
         """A start; sites without a given value are proposed until density and gradients are finite."""
-        draws = random.draw(key, self.target.layout.dtype, keys=2 + len(self.chain_blocks))
-        found = self._find(draws.keys[0], inputs, given or {})
+        given = given or {}
+        draws = random.draw(key, self.target.layout.dtype, keys=2 + len(self.chain_blocks) + len(self.kernel_blocks))
+        keys = iter(draws.keys[2:])
+        owned = {name for block in self.kernel_blocks for name in block.sites}
+        found = self._find(draws.keys[0], inputs, {name: value for name, value in given.items() if name not in owned})
+        point, kernels = found.point, []
+        for block in self.kernel_blocks:
+            start = {name: given[name] for name in block.sites if name in given} or None
+            state, values = block.begin(next(keys), inputs, point, start)
+            point = point._replace(values={**point.values, **values})
+            kernels.append(state)
         points = []
-        for block, own_key in zip(self.chain_blocks, draws.keys[2:]):
-            target = self._conditional(block, inputs.target, found.point)
-            start = block.process.evaluate(found.point.position[block.start : block.stop], target)
-            points.append(block.process.begin(own_key, inputs._replace(target=target), start))
-        return GibbsPoint(draws.keys[1], found.point.values, found.point.position, tuple(points), found.is_valid)
+        for chain in self.chain_blocks:
+            target = self._conditional(chain, inputs.target, point)
+            started = chain.process.evaluate(point.position[chain.start : chain.stop], target)
+            points.append(chain.process.begin(next(keys), inputs._replace(target=target), started))
+        is_valid = self._is_valid(inputs.target, point) if kernels else found.is_valid
+        return GibbsPoint(draws.keys[1], point.values, point.position, tuple(points), tuple(kernels), is_valid)
 
     def _find(self, key: Key, inputs: Inputs, given: Mapping[str, Array]) -> _Start:
         def attempt(carry: tuple[Array, _Start]) -> tuple[Array, _Start]:
@@ -176,7 +236,7 @@ class GibbsProcess:
         count: Any = np.zeros((), np.int32)
         nothing: Any = tuple(np.zeros(len(update.told), dtype) for update in self.updates)
         chains = tuple(block.process.chain_at(own) for block, own in zip(self.chain_blocks, point.points))
-        return GibbsChain(rng_key=point.key, i=count, values=point.values, chains=chains, told=nothing)
+        return GibbsChain(point.key, count, point.values, chains, point.kernels, nothing)
 
     def blame(self, point: GibbsPoint, inputs: Inputs) -> tuple[Target, np.ndarray]:
         """A target and a position at which to look for the reason of a bad start."""
@@ -201,7 +261,7 @@ class GibbsProcess:
     def step(self, carry: GibbsChain, inputs: Inputs) -> GibbsChain:
         """One update of every block."""
         draws = random.draw(carry.rng_key, self.target.layout.dtype, keys=1 + len(self.blocks))
-        chains, told = list(carry.chains), []
+        chains, kernels, told = list(carry.chains), list(carry.kernels), []
         point = Point(self.position_of(carry), carry.values)
         for block, key in zip(self.blocks, draws.keys[1:]):
             if isinstance(block, ChainBlock):
@@ -209,11 +269,15 @@ class GibbsProcess:
                 chains[place] = self._advance(block, chains[place]._replace(rng_key=key), inputs, point)
                 moved = block.process.position_of(chains[place])
                 point = point._replace(position=lax.dynamic_update_slice(point.position, moved, (block.start,)))
+            elif isinstance(block, KernelBlock):
+                place = self.kernel_blocks.index(block)
+                kernels[place], values = block.advance(key, kernels[place], inputs, point)
+                point = point._replace(values={**point.values, **values})
             else:
                 values, numbers = block(key, inputs.target, point)
                 point = point._replace(values={**point.values, **values})
                 told.append(numbers)
-        return GibbsChain(draws.keys[0], carry.i + 1, point.values, tuple(chains), tuple(told))
+        return GibbsChain(draws.keys[0], carry.i + 1, point.values, tuple(chains), tuple(kernels), tuple(told))
 
     def _advance(self, block: ChainBlock, chain: Any, inputs: Inputs, point: Point) -> Any:
         """One iteration of a chain on its conditional target, under which what it has cached is computed again."""
@@ -287,12 +351,14 @@ class GibbsProcess:
         return self._assemble(carry, self.unravel(row, host=True), lambda process, chain: process.public_state_host(chain))
 
     def _assemble(self, carry: GibbsChain, z: dict[str, Any], state_of: Callable[[TargetProcess, Any], Any]) -> Any:
-        chains = iter(carry.chains)
+        chains, kernels = iter(carry.chains), iter(carry.kernels)
         potential_energy = self.chain_blocks[0].process.potential_of(carry.chains[0]) if self.chain_blocks else None
         states, number = [], 0
         for block in self.blocks:
             if isinstance(block, ChainBlock):
                 states.append(state_of(block.process, next(chains)))
+            elif isinstance(block, KernelBlock):
+                states.append(next(kernels))
             else:
                 own = {name: carry.values[name] for name in block.sites}
                 states.append(block.state(own, potential_energy, carry.told[number], carry.rng_key))
@@ -301,7 +367,9 @@ class GibbsProcess:
 
     def continued(self, state: Any, host: bool = False) -> GibbsChain:
         """The carry of a public state, with its count of iterations; `host`: of NumPy arrays, with any chain axis in front."""
-        states = [own for block, own in zip(self.blocks, self.form.block_states(state)) if isinstance(block, ChainBlock)]
+        pairs = list(zip(self.blocks, self.form.block_states(state)))
+        states = [own for block, own in pairs if isinstance(block, ChainBlock)]
+        kernels = tuple(own for block, own in pairs if isinstance(block, KernelBlock))
         chains = tuple(block.process.continued(own, host) for block, own in zip(self.chain_blocks, states))
         words = random.words(jnp.asarray(state.rng_key))
         batch = words.shape[:-1]
@@ -310,7 +378,7 @@ class GibbsProcess:
         count: Any = chains[0].i if chains else np.zeros(batch, np.int32)
         values = {name: value for name, value in state.z.items() if name not in moved}
         key: Any = np.asarray(words) if host else words
-        return GibbsChain(key, count, values, chains, nothing)
+        return GibbsChain(key, count, values, chains, kernels, nothing)
 
     def restarted(self, carry: GibbsChain) -> GibbsChain:
         """The carry at the beginning of a run without warm-up."""

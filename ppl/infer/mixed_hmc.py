@@ -112,7 +112,8 @@ class MixedProcess(GibbsProcess):
         moved = process.after(chain, chain.rng_key, state, info, inputs.schedule)
         conditional = inputs._replace(target=elements.target(values))
         moved = process.adapted(chain, moved, conditional, draws.keys[2])
-        return GibbsChain(draws.keys[0], carry.i + 1, values, (moved,), (info.accept_prob[None],))
+        told = (info.accept_prob[None],)
+        return carry._replace(rng_key=draws.keys[0], i=carry.i + 1, values=values, chains=(moved,), told=told)
 
 
 class MixedHMC(DiscreteBlocks):
