@@ -24,6 +24,7 @@ from ppl.infer.algorithms.metric import Metric, metric_from_inverse
 from ppl.infer.algorithms.nuts import BACKWARD, FORWARD, NUTS
 from ppl.infer.algorithms.protocols import HamiltonianParams, HamiltonianState
 from ppl.infer.hamiltonian import HMCAdaptState
+from ppl.infer.merging import consensus, parametric, parametric_draws
 
 __all__ = [
     "AdaptWindow",
@@ -32,9 +33,12 @@ __all__ = [
     "TreeInfo",
     "build_adaptation_schedule",
     "build_tree",
+    "consensus",
     "dual_averaging",
     "euclidean_kinetic_energy",
     "find_reasonable_step_size",
+    "parametric",
+    "parametric_draws",
     "velocity_verlet",
     "warmup_adapter",
     "welford_covariance",

@@ -1,0 +1,150 @@
+"""One posterior of draws from several, each of a part of the data with a part of the prior.
+
+With the data in S parts, sample each part with the prior to the power 1 / S; the product of the S densities is the posterior.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import random
+from jax.flatten_util import ravel_pytree
+
+from ppl._typing import Array, Key, PyTree
+from ppl.util import as_key, describe
+
+__all__ = ["consensus", "parametric", "parametric_draws"]
+
+
+def _flat(name: str, subposteriors: Sequence[PyTree]) -> tuple[list[Array], Any]:
+    """The draws of each subposterior as a matrix `(n, d)`, and the function that makes a draw of a row."""
+    if not isinstance(subposteriors, Sequence) or not subposteriors:
+        raise ValueError(f"{name}: expected a list of draws, one pytree for each part of the data; found {describe(subposteriors)}")
+    structures = [_structure(draws) for draws in subposteriors]
+    for number, structure in enumerate(structures):
+        if structure != structures[0]:
+            raise ValueError(
+                f"{name}: subposterior {number} has not the sites and shapes of the first: found {structure}, expected "
+                f"{structures[0]}"
+            )
+        sizes = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(subposteriors[number])}
+        if len(sizes) != 1 or sizes == {()} or min(sizes)[0] < 2:
+            raise ValueError(
+                f"{name}: subposterior {number} needs at least two draws, the same number for all sites; found {sizes}"
+            )
+    _, unravel = ravel_pytree(jax.tree.map(lambda leaf: jnp.asarray(leaf)[0], subposteriors[0]))
+    ravel = jax.vmap(lambda draw: ravel_pytree(draw)[0])
+    return [ravel(jax.tree.map(jnp.asarray, draws)) for draws in subposteriors], unravel
+
+
+def _structure(draws: PyTree) -> Any:
+    leaves, structure = jax.tree.flatten(draws)
+    return structure, tuple(np.shape(leaf)[1:] for leaf in leaves)
+
+
+def _precisions(draws: Sequence[Array], diagonal: bool) -> list[Array]:
+    """The inverse of the sample covariance of each subposterior, `(d, d)`, or of the variances, `(d,)`."""
+    if diagonal:
+        return [1.0 / jnp.var(x, axis=0, ddof=1) for x in draws]
+    return [jnp.linalg.inv(jnp.atleast_2d(jnp.cov(x, rowvar=False))) for x in draws]
+
+
+def _times(matrix: Array, vectors: Array) -> Array:
+    """The product with each row of `(..., d)`."""
+    return matrix * vectors if matrix.ndim == 1 else vectors @ matrix.T
+
+
+def _inverse(matrix: Array) -> Array:
+    return 1.0 / matrix if matrix.ndim == 1 else jnp.linalg.inv(matrix)
+
+
+def consensus(
+    subposteriors: Sequence[PyTree], num_draws: int | None = None, diagonal: bool = False, rng_key: Key | None = None
+) -> PyTree:
+    """Draws of the posterior as weighted means of draws of the subposteriors.
+
+    Args:
+        subposteriors: a list of pytrees of draws, with a leading axis for the draws.
+        num_draws: how many draws to make, from each subposterior drawn anew; None: one of each row of draws.
+        diagonal: weight by inverse variances instead of inverse covariances.
+        rng_key: a random key; needed with `num_draws`.
+
+    Returns:
+        A pytree of draws.
+
+    Raises:
+        ValueError: if the subposteriors do not fit together, or the key is missing.
+
+    Source: Scott, Blocker, Bonassi, Chipman, George, McCulloch (2016), "Bayes and big data: the consensus Monte Carlo algorithm",
+    section 3.1.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from ppl.infer.hmc_util import consensus
+        >>> parts = [{"x": jnp.array([0.0, 2.0])}, {"x": jnp.array([2.0, 4.0])}]
+        >>> consensus(parts)["x"]
+        Array([1., 3.], dtype=float32)
+    """
+    draws, unravel = _flat("consensus", subposteriors)
+    precisions = _precisions(draws, diagonal)
+    if num_draws is None:
+        if len({len(x) for x in draws}) > 1:
+            raise ValueError(
+                f"consensus: the subposteriors have {[len(x) for x in draws]} draws; pass num_draws and rng_key to draw from each "
+                "anew"
+            )
+    else:
+        if rng_key is None:
+            raise ValueError("consensus: num_draws needs rng_key")
+        keys = random.split(as_key(rng_key), len(draws))
+        draws = [x[random.randint(key, (num_draws,), 0, len(x))] for key, x in zip(keys, draws)]
+    total = _inverse(sum(precisions[1:], precisions[0]))
+    weighted = [_times(precision, x) for precision, x in zip(precisions, draws)]
+    return jax.vmap(unravel)(_times(total, sum(weighted[1:], weighted[0])))
+
+
+def parametric(subposteriors: Sequence[PyTree], diagonal: bool = False) -> tuple[Array, Array]:
+    """Mean and covariance of the product of normal densities that are fitted to the subposteriors.
+
+    Args:
+        subposteriors: as in `consensus`.
+        diagonal: use variances alone.
+
+    Returns:
+        The mean `(d,)` and the covariance `(d, d)`, or the variances `(d,)`, of a draw as one vector.
+
+    Raises:
+        ValueError: if the subposteriors do not fit together.
+
+    Source: Neiswanger, Wang, Xing (2014), "Asymptotically exact, embarrassingly parallel MCMC", UAI, section 3.1.
+    """
+    draws, _ = _flat("parametric", subposteriors)
+    return _product(draws, diagonal)
+
+
+def _product(draws: Sequence[Array], diagonal: bool) -> tuple[Array, Array]:
+    precisions = _precisions(draws, diagonal)
+    covariance = _inverse(sum(precisions[1:], precisions[0]))
+    weighted = [_times(precision, jnp.mean(x, axis=0)) for precision, x in zip(precisions, draws)]
+    return _times(covariance, sum(weighted[1:], weighted[0])), covariance
+
+
+def parametric_draws(subposteriors: Sequence[PyTree], num_draws: int, diagonal: bool = False, rng_key: Key | None = None) -> PyTree:
+    """Draws from the normal law of `parametric`, as pytrees like those of the subposteriors.
+
+    Args:
+        subposteriors: as in `consensus`.
+        num_draws: how many draws.
+        diagonal: use variances alone.
+        rng_key: a random key; default: that of the seed 0.
+
+    Raises:
+        ValueError: if the subposteriors do not fit together.
+    """
+    draws, unravel = _flat("parametric_draws", subposteriors)
+    mean, covariance = _product(draws, diagonal)
+    noise = random.normal(as_key(0 if rng_key is None else rng_key), (num_draws, mean.shape[0]), mean.dtype)
+    root = jnp.sqrt(covariance) if diagonal else jnp.linalg.cholesky(covariance)
+    return jax.vmap(unravel)(mean + _times(root, noise))
