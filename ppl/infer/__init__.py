@@ -2,6 +2,7 @@
 
 from ppl.handlers.enumeration import config_enumerate
 from ppl.infer.discrete import compute_marginals, infer_discrete
+from ppl.infer.ensemble import AIES, ESS
 from ppl.infer.hmc import HMC, NUTS
 from ppl.infer.initialization import (
     init_to_feasible,
@@ -16,6 +17,8 @@ from ppl.infer.predictive import Predictive, log_likelihood
 from ppl.infer.util import initialize_model
 
 __all__ = [
+    "AIES",
+    "ESS",
     "HMC",
     "MCMC",
     "NUTS",

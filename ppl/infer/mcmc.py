@@ -216,6 +216,11 @@ class MCMC:
             raise TypeError(f"MCMC: extra_fields must hold strings, found {extra_fields!r}")
         if self._jit_model_args:
             _check_arrays(args, kwargs)
+        if self.sampler.is_ensemble_kernel and self.num_chains > 1 and self.chain_method != "vectorized":
+            raise AssertionError(
+                f'MCMC: {type(self.sampler).__name__} moves all chains together: it needs chain_method="vectorized", found '
+                f"{self.chain_method!r}"
+            )
         own = self.sampler.sample_field
         fields = tuple(name for name in extra_fields if not name.startswith("~") and name.split(".")[0] != own)
         _check_chain_axis(init_params, self.num_chains, self.sampler)
@@ -239,7 +244,7 @@ class MCMC:
         carry = launch.prepare(keys)
         if carry is None or callable(self.chain_method):
             return
-        row = jax.eval_shape(launch.process.read, carry)[launch.sample_field]
+        row = self._row(launch, carry)[launch.sample_field]
         dropped = [name for name in extra_fields if name.startswith("~")]
         shape = jax.eval_shape(self._finish(launch), row, launch.inputs) if dropped else None
         for name in dropped:
@@ -250,6 +255,13 @@ class MCMC:
             carry = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((self.num_chains, *leaf.shape), leaf.dtype), carry)
         prepare_advance(launch.programs, process, carry, launch.inputs)
         prepare_finish(launch.programs, self._finish_name(), self._finish(launch), row, launch.inputs)
+
+    def _row(self, launch: Launch, carry: PyTree) -> dict[str, Any]:
+        """Shapes and types of what is read of one chain in an iteration."""
+        row = jax.eval_shape(launch.process.read, carry)
+        if not self.sampler.is_ensemble_kernel:
+            return row
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), row)
 
     def _is_lockstep(self) -> bool:
         return self.num_chains > 1 and self.chain_method == "vectorized" and not self.sampler.is_ensemble_kernel
@@ -312,9 +324,7 @@ class MCMC:
 
     def _room(self, launch: Launch, carry: PyTree, extra_fields: Sequence[str], capacity: int) -> Draws:
         """Room for what the chains will draw: finished draws, and rows of all fields but theirs, unless that is wanted too."""
-        row, own = jax.eval_shape(launch.process.read, carry), launch.sample_field
-        if self.sampler.is_ensemble_kernel:
-            row = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), row)
+        row, own = self._row(launch, carry), launch.sample_field
         is_raw_wanted = any(name.split(".")[0] == own for name in extra_fields)
         kept = {name: shape for name, shape in row.items() if name != own or is_raw_wanted}
         programs = launch.programs

@@ -141,7 +141,7 @@ class KDEMove(DirectionMove):
         first, second = random_pairs(draws.uniforms.reshape(2, size), size)
         noise = normal_draws(draws.keys[0], covariance_root(inactive), size)
         # The difference of the noise of two draws has twice the covariance of one.
-        return inactive[first] - inactive[second] + np.sqrt(2.0) * self.bandwidth(size, d) * noise
+        return inactive[first] - inactive[second] + float(np.sqrt(2.0)) * self.bandwidth(size, d) * noise
 
 
 class _Slices(NamedTuple):
@@ -234,6 +234,10 @@ class EnsembleSlice:
             iteration=jnp.int32(0),
         )
 
+    def _cuts_lower(self, slices: _Slices, at: Array) -> Array:
+        """Whether a draw that missed becomes the lower end: the interval goes on to hold the walker."""
+        return at < 0.0
+
     def _advance(self, slices: _Slices, key: Key, position: Array, direction: Array, level: Array, target: Target) -> _Slices:
         """Evaluate each walker's next point: its left end until that is outside, then its right end, then draws in between.
 
@@ -251,9 +255,10 @@ class EnsembleSlice:
         is_accepted, is_missed = is_draw & is_inside, is_draw & ~is_inside
         num_contractions = slices.num_contractions + is_missed.astype(jnp.int32)
         grows_left, grows_right = is_left & is_inside, is_right & is_inside
+        is_lower = self._cuts_lower(slices, at)
         return _Slices(
-            left=jnp.where(is_missed & (at < 0.0), at, slices.left - grows_left.astype(at.dtype)),
-            right=jnp.where(is_missed & (at >= 0.0), at, slices.right + grows_right.astype(at.dtype)),
+            left=jnp.where(is_missed & is_lower, at, slices.left - grows_left.astype(at.dtype)),
+            right=jnp.where(is_missed & ~is_lower, at, slices.right + grows_right.astype(at.dtype)),
             left_steps=jnp.where(is_left, jnp.where(is_inside, slices.left_steps - 1, 0), slices.left_steps),
             right_steps=jnp.where(is_right, jnp.where(is_inside, slices.right_steps - 1, 0), slices.right_steps),
             offset=jnp.where(is_accepted, at, slices.offset),

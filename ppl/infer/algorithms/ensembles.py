@@ -92,7 +92,7 @@ def in_turn(
 def _split(x: Array, order: Array | None) -> Array:
     """`(n, ...)` as halves `(2, n/2, ...)`."""
     ordered = x if order is None else x[order]
-    return jnp.swapaxes(ordered.reshape((-1, 2, *x.shape[1:])), 0, 1)
+    return jnp.swapaxes(ordered.reshape((len(x) // 2, 2, *x.shape[1:])), 0, 1)
 
 
 def _half(halves: PyTree, which: Array) -> PyTree:
@@ -101,7 +101,7 @@ def _half(halves: PyTree, which: Array) -> PyTree:
 
 def _join(halves: Array, order: Array | None) -> Array:
     """Undo `_split`."""
-    ordered = jnp.swapaxes(halves, 0, 1).reshape((-1, *halves.shape[2:]))
+    ordered = jnp.swapaxes(halves, 0, 1).reshape((2 * halves.shape[1], *halves.shape[2:]))
     return ordered if order is None else jnp.zeros_like(ordered).at[order].set(ordered, unique_indices=True)
 
 
@@ -122,7 +122,7 @@ def random_pairs(uniforms: Array, size: int) -> tuple[Array, Array]:
 
 def covariance_root(positions: Array) -> Array:
     """A matrix R `(k, d)` with R'R the sample covariance of positions `(m, d)`, singular or not."""
-    centred = positions - jnp.mean(positions, 0)
+    centred = positions - jnp.mean(positions, 0, keepdims=True)
     return jnp.linalg.qr(centred, mode="r") / np.sqrt(max(len(positions) - 1, 1)).astype(positions.dtype)
 
 
