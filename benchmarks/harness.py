@@ -18,7 +18,7 @@ from typing import Any
 
 import jax
 
-from benchmarks import enumeration_models, models
+from benchmarks import enumeration_models, kernel_models, models
 
 QUESTIONS = ("cold", "again", "step", "efficiency", "chains", "lockstep", "imports", "memory")
 LIBRARIES = ("ppl", "numpyro")
@@ -129,7 +129,7 @@ def _number(value: float) -> str:
 def _answer(question: str, library: str, case: str) -> None:
     warnings.simplefilter("ignore")
     module = importlib.import_module(f"benchmarks.questions.{question}")
-    asked_of = {**models.CASES, **enumeration_models.CASES}[case]
+    asked_of = {**models.CASES, **enumeration_models.CASES, **kernel_models.CASES}[case]
     jax.config.update("jax_enable_x64", asked_of.x64)
     print(json.dumps(module.measure(library, asked_of)))
 

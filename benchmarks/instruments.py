@@ -14,6 +14,7 @@ import jax
 import jax.monitoring
 import numpy as np
 
+from benchmarks.kernel_models import KernelCase
 from benchmarks.models import Arguments, Case
 
 
@@ -38,6 +39,12 @@ class Library:
         options = {"num_warmup": 1000, "progress_bar": False, **options}
         kernel_options = options.pop("kernel", {})
         return self.infer.MCMC(self.infer.NUTS(case.bind(self.pp, self.dist), **kernel_options), num_samples=num_samples, **options)
+
+    def kernel_mcmc(self, case: KernelCase, *, num_samples: int) -> Any:
+        """The run of a kernel beside NUTS."""
+        kernel = case.make(self.infer, case.case.bind(self.pp, self.dist), case.case.arguments())
+        options = {"num_warmup": case.iterations, "progress_bar": False, **case.options}
+        return self.infer.MCMC(kernel, num_samples=num_samples, **options)
 
 
 @dataclass
@@ -126,6 +133,12 @@ def run(mcmc: Any, rng_key: Any, arguments: Arguments) -> int:
     mcmc.run(rng_key, *arguments, extra_fields=("num_steps",))
     jax.block_until_ready(mcmc.get_samples())
     return _steps(mcmc)
+
+
+def run_kernel(mcmc: Any, rng_key: Any, arguments: Arguments, *fields: str) -> None:
+    """Run any kernel to the end, samples and all."""
+    mcmc.run(rng_key, *arguments, extra_fields=fields)
+    jax.block_until_ready(mcmc.get_samples())
 
 
 def warm_up(mcmc: Any, rng_key: Any, arguments: Arguments) -> int:
