@@ -158,13 +158,15 @@ def _statistics(x: np.ndarray, centre: np.ndarray, scale: np.ndarray) -> np.ndar
 def displacement(moves: Moves) -> float:
     """The largest absolute z-score of a statistic's change between exact starts and their ends.
 
+    Of ensembles, starts and ends `(n, k, d)`, each statistic is the mean over the k walkers, which depend on each other.
     With k <= 24 statistics and an invariant transition it exceeds 5 with probability 24 * 6e-7 < 2e-5.
     """
-    starts, ends = moves.starts.astype(np.float64), moves.ends.astype(np.float64)
+    starts, ends = (x.astype(np.float64).reshape(-1, x.shape[-1]) for x in (moves.starts, moves.ends))
     if not np.isfinite(ends).all():
         return np.inf
     centre, scale = np.median(starts, 0), starts.std(0)
     change = _statistics(ends, centre, scale) - _statistics(starts, centre, scale)
+    change = change.reshape((len(moves.starts), -1, change.shape[1])).mean(1)
     moved = change.any(0)
     error = change[:, moved].std(0) / np.sqrt(len(change))
     return float(np.max(np.abs(change[:, moved].mean(0)) / error))
