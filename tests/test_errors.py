@@ -6,6 +6,7 @@ from typing import Any
 
 import errors
 import errors_distributions
+import errors_ensembles
 import errors_inference
 import jax.monitoring
 import pytest
@@ -13,7 +14,7 @@ from errors import Case
 
 from ppl.primitives import _PYRO_STACK
 
-CASES: list[Case] = [*errors.CASES, *errors_distributions.CASES, *errors_inference.CASES]
+CASES: list[Case] = [*errors.CASES, *errors_distributions.CASES, *errors_inference.CASES, *errors_ensembles.CASES]
 lowered: list[str] = []
 
 
