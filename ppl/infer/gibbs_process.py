@@ -143,8 +143,11 @@ class GibbsPoint(NamedTuple):
     is_valid: Array
 
 
-class _Start(NamedTuple):
+class _Found(NamedTuple):
+    """A proposed start: the point, and the starts of the chains there."""
+
     point: Point
+    starts: tuple[Any, ...]
     is_valid: Array
 
 
@@ -199,36 +202,36 @@ class GibbsProcess:
             state, values = block.begin(next(keys), inputs, point, start)
             point = point._replace(values={**point.values, **values})
             kernels.append(state)
+        if kernels:
+            found = self._evaluate(inputs.target, point)
         points = []
-        for chain in self.chain_blocks:
+        for chain, start in zip(self.chain_blocks, found.starts):
             target = self._conditional(chain, inputs.target, point)
-            started = chain.process.evaluate(point.position[chain.start : chain.stop], target)
-            points.append(chain.process.begin(next(keys), inputs._replace(target=target), started))
-        is_valid = self._is_valid(inputs.target, point) if kernels else found.is_valid
-        return GibbsPoint(draws.keys[1], point.values, point.position, tuple(points), tuple(kernels), is_valid)
+            points.append(chain.process.begin(next(keys), inputs._replace(target=target), start))
+        return GibbsPoint(draws.keys[1], point.values, point.position, tuple(points), tuple(kernels), found.is_valid)
 
-    def _find(self, key: Key, inputs: Inputs, given: Mapping[str, Array]) -> _Start:
-        def attempt(carry: tuple[Array, _Start]) -> tuple[Array, _Start]:
+    def _find(self, key: Key, inputs: Inputs, given: Mapping[str, Array]) -> _Found:
+        def attempt(carry: tuple[Array, _Found]) -> tuple[Array, _Found]:
             tries, _ = carry
-            point = self.propose(key, tries, inputs.target, given)
-            return tries + 1, _Start(point, self._is_valid(inputs.target, point))
+            return tries + 1, self._evaluate(inputs.target, self.propose(key, tries, inputs.target, given))
 
-        def unsuccessful(carry: tuple[Array, _Start]) -> Array:
-            tries, start = carry
-            return ~start.is_valid & (tries < MAX_TRIES)
+        def unsuccessful(carry: tuple[Array, _Found]) -> Array:
+            tries, found = carry
+            return ~found.is_valid & (tries < MAX_TRIES)
 
-        shape = jax.eval_shape(self.propose, key, jnp.int32(0), inputs.target, given)
+        none = jnp.int32(0)
+        shape = jax.eval_shape(attempt, (none, None))[1]
         nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
-        return lax.while_loop(unsuccessful, attempt, (jnp.int32(0), _Start(nothing, jnp.zeros((), bool))))[1]
+        return lax.while_loop(unsuccessful, attempt, (none, nothing))[1]
 
-    def _is_valid(self, target: Target, point: Point) -> Array:
-        if not self.chain_blocks:
-            return lax.is_finite(replace(target, fixed=point.values)(point.position))
-        starts = [
+    def _evaluate(self, target: Target, point: Point) -> _Found:
+        starts = tuple(
             block.process.evaluate(point.position[block.start : block.stop], self._conditional(block, target, point))
             for block in self.chain_blocks
-        ]
-        return jnp.all(jnp.stack([start.is_valid for start in starts]))
+        )
+        if not starts:
+            return _Found(point, (), lax.is_finite(replace(target, fixed=point.values)(point.position)))
+        return _Found(point, starts, jnp.all(jnp.stack([start.is_valid for start in starts])))
 
     def chain_at(self, point: GibbsPoint) -> GibbsChain:
         """The carry before the first iteration."""

@@ -50,7 +50,7 @@ class Discrete(Protocol):
 
 
 class Walk(NamedTuple):
-    """A trajectory in progress.
+    """A trajectory in progress: stretches of leapfrog steps, with visits between them.
 
     Attributes:
         state: of the continuous variables.
@@ -58,7 +58,9 @@ class Walk(NamedTuple):
         values: of the discrete variables.
         arrivals: when each is visited next, by the clock, `(n,)`.
         kinetic: the kinetic energy of each, `(n,)`.
-        clock: the time.
+        clock: the time at the end of the stretch.
+        step_size: of the stretch.
+        steps_left: of the stretch.
         change: of the potential energy, by all accepted changes of discrete variables.
         num_steps: leapfrog steps taken.
         visits: visits made.
@@ -71,6 +73,8 @@ class Walk(NamedTuple):
     arrivals: Array
     kinetic: Array
     clock: Array
+    step_size: Array
+    steps_left: Array
     change: Array
     num_steps: Array
     visits: Array
@@ -99,30 +103,36 @@ class MixedHMC:
         """One trajectory and its Metropolis test."""
         dtype, count = state.position.dtype, discrete.count
         draws = random.draw(key, dtype, keys=1, uniforms=1 + 2 * count, normals=state.position.size)
-        momentum = momentum_of(params.metric, draws.normals)
         end_of_clock = jnp.asarray(self.num_discrete_updates / count, dtype)
         length = self._length(params.step_size)
         zero, none = jnp.zeros((), dtype), jnp.zeros((), jnp.int32)
         begin = Walk(
             state=state,
-            momentum=momentum,
+            momentum=momentum_of(params.metric, draws.normals),
             values=values,
             arrivals=draws.uniforms[1 : 1 + count],
             kinetic=-jnp.log1p(-draws.uniforms[1 + count :]),
             clock=zero,
+            step_size=zero,
+            steps_left=none,
             change=zero,
             num_steps=none,
             visits=none,
             is_finite=jnp.ones((), bool),
         )
 
+        def next_stretch(walk: Walk) -> Walk:
+            return self._next_stretch(walk, length / end_of_clock, end_of_clock, params)
+
         def is_running(walk: Walk) -> Array:
-            return (walk.clock < end_of_clock) & walk.is_finite
+            return ((walk.steps_left > 0) | (walk.clock < end_of_clock)) & walk.is_finite
 
         def go_on(walk: Walk) -> Walk:
-            return self._stretch_and_visit(draws.keys[0], walk, discrete, params, length / end_of_clock, end_of_clock)
+            visiting = walk.steps_left == 0
+            moved = self._move(draws.keys[0], visiting, walk, discrete, params)
+            return lax.cond(visiting, next_stretch, lambda walk: walk, moved)
 
-        walk = lax.while_loop(is_running, go_on, begin)
+        walk = lax.while_loop(is_running, go_on, next_stretch(begin))
         return self._accept(draws.uniforms[0], begin, walk, params, length)
 
     def _length(self, step_size: Array) -> Array:
@@ -130,56 +140,41 @@ class MixedHMC:
             return jnp.asarray(self.trajectory_length, step_size.dtype)
         return step_size * (self.num_steps or 1)
 
-    def _stretch_and_visit(
-        self, key: Key, walk: Walk, discrete: Discrete, params: HamiltonianParams, speed: Array, end_of_clock: Array
-    ) -> Walk:
-        """Move the continuous variables until the next visit or the end, and make the visit."""
-        number = jnp.argmin(walk.arrivals)
-        arrival = walk.arrivals[number]
-        until = jnp.minimum(arrival, end_of_clock)
-        target = discrete.target(walk.values)
-        walk = self._leapfrog(walk, target, (until - walk.clock) * speed, params)._replace(clock=until)
-
-        def visit() -> Walk:
-            return self._visit(random.fold_in(key, walk.visits), walk, discrete, number)
-
-        return lax.cond((arrival < end_of_clock) & walk.is_finite, visit, lambda: walk)
-
-    def _leapfrog(self, walk: Walk, target: Target, duration: Array, params: HamiltonianParams) -> Walk:
-        """Steps of equal size, none longer than the adapted one, that add up to the duration."""
+    def _next_stretch(self, walk: Walk, speed: Array, end_of_clock: Array, params: HamiltonianParams) -> Walk:
+        """Until the next visit, or the end: steps of equal size, none longer than the adapted one."""
+        until = jnp.minimum(jnp.min(walk.arrivals), end_of_clock)
+        duration = (until - walk.clock) * speed
         count = jnp.clip(jnp.ceil(duration / params.step_size), 0, MAX_STEPS)
-        step_size = duration / jnp.maximum(count, 1)
+        return walk._replace(clock=until, step_size=duration / jnp.maximum(count, 1), steps_left=count.astype(jnp.int32))
 
-        def step(_: Array, moving: tuple[HamiltonianState, Array]) -> tuple[HamiltonianState, Array]:
-            state, momentum = moving
-            half = momentum - 0.5 * step_size * state.gradient
-            position = state.position + step_size * self.kinetic.velocity(params.metric, half)
-            potential_energy, gradient = target.value_and_gradient(position)
-            return HamiltonianState(position, potential_energy, gradient), half - 0.5 * step_size * gradient
+    def _move(self, key: Key, visiting: Array, walk: Walk, discrete: Discrete, params: HamiltonianParams) -> Walk:
+        """A leapfrog step of the continuous variables or a visit of a discrete one: a gradient is needed after either."""
+        number = jnp.argmin(walk.arrivals)
 
-        state, momentum = lax.fori_loop(0, count.astype(jnp.int32), step, (walk.state, walk.momentum))
-        energy = state.potential_energy + self.kinetic.energy(params.metric, momentum)
+        def propose() -> Move:
+            return discrete.propose(random.fold_in(key, walk.visits), number, walk.state.position, walk.values)
+
+        move = lax.cond(visiting, propose, lambda: Move(walk.values, jnp.zeros_like(walk.clock)))
+        eps = jnp.where(visiting, 0.0, walk.step_size)
+        half = walk.momentum - 0.5 * eps * walk.state.gradient
+        position = walk.state.position + eps * self.kinetic.velocity(params.metric, half)
+        potential_energy, gradient = discrete.target(move.values).value_and_gradient(position)
+        new = HamiltonianState(position, potential_energy, gradient)
+        momentum = half - 0.5 * eps * gradient
+        accepted = ~visiting | (walk.kinetic[number] > move.energy_change)
+        paid = visiting & accepted
+        energy = potential_energy + self.kinetic.energy(params.metric, momentum)
         return walk._replace(
-            state=state,
-            momentum=momentum,
-            num_steps=walk.num_steps + count.astype(jnp.int32),
-            is_finite=walk.is_finite & lax.is_finite(energy),
-        )
-
-    def _visit(self, key: Key, walk: Walk, discrete: Discrete, number: Array) -> Walk:
-        """Propose another state of a discrete variable; it moves if its kinetic energy is above the change of energy."""
-        move = discrete.propose(key, number, walk.state.position, walk.values)
-        accepted = walk.kinetic[number] > move.energy_change
-        values = tree_select(accepted, move.values, walk.values)
-        potential_energy, gradient = discrete.target(values).value_and_gradient(walk.state.position)
-        state = walk.state._replace(potential_energy=potential_energy, gradient=gradient)
-        return walk._replace(
-            state=tree_select(accepted, state, walk.state),
-            values=values,
-            arrivals=walk.arrivals.at[number].add(1.0),
-            kinetic=walk.kinetic.at[number].add(jnp.where(accepted, -move.energy_change, 0.0)),
-            change=walk.change + jnp.where(accepted, potential_energy - walk.state.potential_energy, 0.0),
-            visits=walk.visits + 1,
+            state=tree_select(accepted, new, walk.state),
+            momentum=lax.select(visiting, walk.momentum, momentum),
+            values=tree_select(accepted, move.values, walk.values),
+            arrivals=walk.arrivals.at[number].add(jnp.where(visiting, 1.0, 0.0)),
+            kinetic=walk.kinetic.at[number].add(jnp.where(paid, -move.energy_change, 0.0)),
+            steps_left=walk.steps_left - jnp.where(visiting, 0, 1),
+            change=walk.change + jnp.where(paid, potential_energy - walk.state.potential_energy, 0.0),
+            num_steps=walk.num_steps + jnp.where(visiting, 0, 1),
+            visits=walk.visits + jnp.where(visiting, 1, 0),
+            is_finite=walk.is_finite & (~accepted | lax.is_finite(energy)),
         )
 
     def _accept(
