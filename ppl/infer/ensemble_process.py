@@ -63,7 +63,7 @@ class Rules(Protocol):
     def init_inner_state(self, rng_key: Key) -> Any:
         """What the kernel keeps beside the positions."""
 
-    def update_half(self, active: Walkers, inactive: Walkers, inner_state: Any) -> tuple[Walkers, Any, Any]:
+    def update_half(self, active: Walkers, inactive: Walkers, inner_state: Any) -> tuple[Walkers, Any, HalfInfo]:
         """Update one half: walkers, inner state, info."""
 
     def end_iteration(self, inner_state: Any, info: Any) -> Any:
