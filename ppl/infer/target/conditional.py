@@ -4,7 +4,7 @@ Elements that no factor mixes are conditionally independent; for them one evalua
 the weights of state k of every element.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -17,12 +17,14 @@ import numpy as np
 from ppl._typing import Array, Message, Shape
 from ppl.distributions import constraints
 from ppl.infer.target.density import Target, bound_trace
-from ppl.infer.target.dependence import dependences, identity_of
+from ppl.infer.target.dependence import Dependence, dependences, identity_of
 from ppl.infer.target.enumeration import enumerated_log_density
 from ppl.trace import sample_sites, site_log_prob
 from ppl.util import not_jax_tracer
 
 __all__ = ["Conditional", "Element", "Point", "conditionals"]
+
+NOTHING: Mapping[str, int] = {}
 
 
 class Point(NamedTuple):
@@ -88,7 +90,7 @@ class Conditional:
 
     def support(self, target: Target, point: Point) -> Array:
         """The states, `(K, rows, columns) + event`."""
-        return self._as_rows(_evaluate(target, point, (self.name,)).supports[self.name], leading=1)
+        return self._as_rows(_evaluate(target, point, {self.name: self.num_states}).supports[self.name], leading=1)
 
     def element(self, target: Target, point: Point, row: Array, support: Array) -> Element:
         """The log weights of the states of a group, and the states at hand.
@@ -139,7 +141,7 @@ class _Evaluation(NamedTuple):
     supports: dict[str, Array]
 
 
-def _evaluate(target: Target, point: Point, names: Sequence[str] = ()) -> _Evaluation:
+def _evaluate(target: Target, point: Point, num_states: Mapping[str, int] = NOTHING) -> _Evaluation:
     unconstrained = target.layout.unravel(point.position)
     has_enumerated = bool(target.model.facts.enumerated)
     given = {**target.fixed, **point.values}
@@ -148,23 +150,71 @@ def _evaluate(target: Target, point: Point, names: Sequence[str] = ()) -> _Evalu
         factors = [enumerated_log_density(sites) + log_jacobian]
     else:
         factors = [site_log_prob(site) for site in sample_sites(sites).values()] + [jnp.asarray(log_jacobian)]
-    return _Evaluation(factors, {name: states_of(sites[name]) for name in names})
+    return _Evaluation(factors, {name: _states_of(sites[name], number) for name, number in num_states.items()})
 
 
-def states_of(site: Message) -> Array:
-    """The states of a discrete site, `(K,)` and the shape of its value. Where some elements have fewer, others fill up.
+def _interval_of(site: Message) -> tuple[Any, Any] | None:
+    """The bounds of a support of whole numbers, if it is one."""
+    support = site["fn"].support
+    return (support.lower_bound, support.upper_bound) if isinstance(support, constraints._IntegerInterval) else None
+
+
+def _states_of(site: Message, num_states: int) -> Array:
+    """The states of a discrete site, `(K,)` and the shape of its value; an element with fewer has states of probability zero."""
+    interval, shape, dtype = _interval_of(site), np.shape(site["value"]), jnp.result_type(site["value"])
+    if interval is None:
+        states = site["fn"].enumerate_support(expand=True)
+    else:
+        steps = jnp.arange(num_states, dtype=dtype).reshape((-1,) + (1,) * len(shape))
+        states = steps + jnp.asarray(interval[0], dtype)
+    return jnp.broadcast_to(jnp.asarray(states, dtype), (num_states, *shape))
+
+
+def _count_states(target: Target, point: Point, names: Sequence[str]) -> dict[str, int]:
+    """The number of states of the elements of each site, the largest one.
 
     Raises:
-        NotImplementedError: if they are not known.
+        ValueError: if it depends on other sites or on data.
     """
-    fn, shape = site["fn"], np.shape(site["value"])
-    support = fn.support
-    if isinstance(support, constraints._IntegerInterval) and all(map(not_jax_tracer, (support.lower_bound, support.upper_bound))):
-        low, high = np.asarray(support.lower_bound), np.asarray(support.upper_bound)
-        states = np.arange(int(np.max(high - low)) + 1).reshape((-1,) + (1,) * len(shape)) + low
-    else:
-        states = fn.enumerate_support(expand=True)
-    return jnp.broadcast_to(jnp.asarray(states, jnp.result_type(site["value"])), (states.shape[0], *shape))
+    shapes: dict[str, int] = {}
+
+    def bounds(target: Target, point: Point) -> dict[str, tuple[Any, Any]]:
+        unconstrained = target.layout.unravel(point.position)
+        sites, _ = bound_trace(target.model, target.arrays, unconstrained, {**target.fixed, **point.values})
+        found = {}
+        for name in names:
+            interval = _interval_of(sites[name])
+            if interval is not None and all(map(not_jax_tracer, interval)):
+                shapes[name] = _largest(interval)
+            elif interval is None:
+                shapes[name] = jax.eval_shape(lambda fn=sites[name]["fn"]: fn.enumerate_support(expand=False)).shape[0]
+            else:
+                found[name] = interval
+        return found
+
+    closed, found = jax.make_jaxpr(bounds, return_shape=True)(target, point)
+    outer: list[Dependence] = [{} for _ in closed.jaxpr.invars]
+    depends = jax.tree.unflatten(jax.tree.structure(found), [along is not None for along in dependences(closed, outer)])
+    for name, pair in depends.items():
+        if any(pair):
+            raise ValueError(
+                f"site {name!r}: the size of its support depends on other sites or on data that are arguments of the model; let it "
+                "be a Python number or a constant of the model"
+            )
+    if found:
+        with jax.ensure_compile_time_eval():
+            numbers = jax.jit(lambda: _with_zeros(bounds, target, point))()
+        shapes |= {name: _largest(interval) for name, interval in numbers.items()}
+    return shapes
+
+
+def _largest(interval: tuple[Any, Any]) -> int:
+    low, high = map(np.asarray, interval)
+    return int(np.max(high - low)) + 1
+
+
+def _with_zeros(fn: Callable[..., Any], *shapes: Any) -> Any:
+    return fn(*jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes))
 
 
 def conditionals(target: Target, names: Sequence[str]) -> dict[str, Conditional]:
@@ -177,7 +227,8 @@ def conditionals(target: Target, names: Sequence[str]) -> dict[str, Conditional]
     facts = target.model.facts
     values = {name: jax.ShapeDtypeStruct(site.shape, site.dtype) for name, site in facts.apart.items()}
     point = Point(jax.ShapeDtypeStruct((target.layout.dimension,), target.layout.dtype), values)  # type: ignore[arg-type]
-    closed, found = jax.make_jaxpr(partial(_evaluate, names=names), return_shape=True)(target, point)
+    num_states = _count_states(target, point, names)
+    closed, found = jax.make_jaxpr(partial(_evaluate, num_states=num_states), return_shape=True)(target, point)
 
     def of_site(name: str) -> Conditional:
         site = facts.apart[name]
@@ -188,6 +239,6 @@ def conditionals(target: Target, names: Sequence[str]) -> dict[str, Conditional]
         dependent = [(number, along) for number, along in enumerate(entering) if along is not None]
         apart = tuple(axis for axis, size in enumerate(batch) if size > 1 and all(axis in along for _, along in dependent))
         factors = tuple((number, tuple(along[axis] for axis in apart)) for number, along in dependent)
-        return Conditional(name, site.shape, site.event_dim, found.supports[name].shape[0], apart, factors)
+        return Conditional(name, site.shape, site.event_dim, num_states[name], apart, factors)
 
     return {name: of_site(name) for name in names}
