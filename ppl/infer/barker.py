@@ -307,8 +307,9 @@ class BarkerMH(TargetKernel):
         if accepted >= LOW_ACCEPTANCE:
             return []
         return [
-            f"Low acceptance: {accepted:.3f} in one chain, for a target of {self._target_accept_prob}. The step size does not fit where "
-            "the chain went after warm-up: warm up longer, try dense_mass=True, or reparameterise (a hierarchical scale: non-centred)."
+            f"Low acceptance: {accepted:.3f} in one chain, for a target of {self._target_accept_prob}. The step size does not fit "
+            "where the chain went after warm-up: warm up longer, try dense_mass=True, or reparameterise (a hierarchical scale: "
+            "non-centred)."
         ]
 
     def _new_process(self, binding: Binding, fields: tuple[str, ...]) -> BarkerProcess:

@@ -41,16 +41,18 @@ class Binding:
         return replace(self.target, arrays=arrays)
 
     def raise_invalid_start(self, target: GradientTarget, position: np.ndarray, was_given: bool) -> None:
-        """Say why a start has no finite density.
+        """Say why a start has no finite density, or no finite gradient where the kernel needs one.
 
         Raises:
             RuntimeError: always.
         """
         what = "init_params have" if was_given else "Cannot find valid initial parameters: 100 proposals had"
         reasons = explain(target, position) if self.model is not None else []  # type: ignore[arg-type]
-        details = "".join(f"\n  {reason}" for reason in reasons) or "\n  potential_fn or its gradient is not finite there"
+        details = (
+            "".join(f"\n  {reason}" for reason in reasons) or "\n  potential_fn, or a gradient that is needed, is not finite there"
+        )
         raise RuntimeError(
-            f"{what} no finite log density with a finite gradient. At the last one:{details}\n"
+            f"{what} no finite log density (or gradient, where one is needed). At the last one:{details}\n"
             "Check the data and the supports, or choose another start: init_params, or init_strategy such as "
             "init_to_median or init_to_value."
         )

@@ -1,4 +1,4 @@
-"""Warm-up of kernels with a step size and a metric: step size by dual averaging and a curve of acceptance, metric by the covariance of slow windows.
+"""Warm-up of a step size, by dual averaging and a curve of acceptance, and of a metric, by the covariance of slow windows.
 
 Source: Stan reference manual, "Automatic parameter tuning"; Hoffman, Gelman (2014), JMLR 15, section 3.2 and Algorithm 4.
 """
@@ -210,7 +210,7 @@ def _log(x: Any) -> Any:
 def _mean_log_scale(metric: Metric) -> Array:
     """The mean logarithm of what one unit of step size is, over the coordinates: that of the determinant of M^-1/2."""
     logs = [jnp.log(block if block.ndim == 1 else jnp.diagonal(block)) for block in metric.root_inverse]
-    return sum((jnp.sum(part) for part in logs[1:]), jnp.sum(logs[0])) / sum(part.size for part in logs)
+    return sum((jnp.sum(part) for part in logs[1:]), jnp.sum(logs[0])) / max(sum(part.size for part in logs), 1)
 
 
 def _is_usable(inverse: Array, root: Array, root_inverse: Array) -> Array:
