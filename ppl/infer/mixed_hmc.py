@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 
 from ppl import _random as random
-from ppl._typing import Array, Key
+from ppl._typing import Array
 from ppl.infer.algorithms.discrete import DiscreteProposal
 from ppl.infer.algorithms.fused import fused_target
 from ppl.infer.algorithms.mixed import MixedHMC as MixedTransition
@@ -69,10 +69,9 @@ class _Elements:
     def target(self, values: dict[str, Array]) -> Any:
         return fused_target(replace(self.joint, fixed=values), pack)
 
-    def propose(self, key: Key, number: Array, position: Array, values: dict[str, Array]) -> Move:
+    def propose(self, uniform: Array, number: Array, position: Array, values: dict[str, Array]) -> Move:
         sizes = [conditional.rows * conditional.columns for conditional in self.conditionals]
         starts = np.cumsum([0, *sizes])
-        uniform = random.draw(key, self.joint.layout.dtype, uniforms=1).uniforms
         branches = [
             partial(self._propose_for, place, uniform, number - int(starts[place]), Point(position, values))
             for place in range(len(sizes))

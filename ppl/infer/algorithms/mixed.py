@@ -45,8 +45,8 @@ class Discrete(Protocol):
     def target(self, values: dict[str, Array]) -> Target:
         """The target of the continuous variables, given these values."""
 
-    def propose(self, key: Key, number: Array, position: Array, values: dict[str, Array]) -> Move:
-        """A proposal for one of them."""
+    def propose(self, uniform: Array, number: Array, position: Array, values: dict[str, Array]) -> Move:
+        """A proposal for one of them, by a uniform number `(1,)`."""
 
 
 class Walk(NamedTuple):
@@ -102,7 +102,9 @@ class MixedHMC:
     ) -> tuple[HamiltonianState, dict[str, Array], HamiltonianInfo]:
         """One trajectory and its Metropolis test."""
         dtype, count = state.position.dtype, discrete.count
-        draws = random.draw(key, dtype, keys=1, uniforms=1 + 2 * count, normals=state.position.size)
+        most_visits = count * -(-self.num_discrete_updates // count)
+        draws = random.draw(key, dtype, uniforms=1 + 2 * count + most_visits, normals=state.position.size)
+        of_visits = draws.uniforms[1 + 2 * count :]
         end_of_clock = jnp.asarray(self.num_discrete_updates / count, dtype)
         length = self._length(params.step_size)
         zero, none = jnp.zeros((), dtype), jnp.zeros((), jnp.int32)
@@ -111,7 +113,7 @@ class MixedHMC:
             momentum=momentum_of(params.metric, draws.normals),
             values=values,
             arrivals=draws.uniforms[1 : 1 + count],
-            kinetic=-jnp.log1p(-draws.uniforms[1 + count :]),
+            kinetic=-jnp.log1p(-draws.uniforms[1 + count : 1 + 2 * count]),
             clock=zero,
             step_size=zero,
             steps_left=none,
@@ -129,7 +131,7 @@ class MixedHMC:
 
         def go_on(walk: Walk) -> Walk:
             visiting = walk.steps_left == 0
-            moved = self._move(draws.keys[0], visiting, walk, discrete, params)
+            moved = self._move(of_visits, visiting, walk, discrete, params)
             return lax.cond(visiting, next_stretch, lambda walk: walk, moved)
 
         walk = lax.while_loop(is_running, go_on, next_stretch(begin))
@@ -147,12 +149,13 @@ class MixedHMC:
         count = jnp.clip(jnp.ceil(duration / params.step_size), 0, MAX_STEPS)
         return walk._replace(clock=until, step_size=duration / jnp.maximum(count, 1), steps_left=count.astype(jnp.int32))
 
-    def _move(self, key: Key, visiting: Array, walk: Walk, discrete: Discrete, params: HamiltonianParams) -> Walk:
+    def _move(self, uniforms: Array, visiting: Array, walk: Walk, discrete: Discrete, params: HamiltonianParams) -> Walk:
         """A leapfrog step of the continuous variables or a visit of a discrete one: a gradient is needed after either."""
         number = jnp.argmin(walk.arrivals)
 
         def propose() -> Move:
-            return discrete.propose(random.fold_in(key, walk.visits), number, walk.state.position, walk.values)
+            uniform = lax.dynamic_slice_in_dim(uniforms, walk.visits, 1)
+            return discrete.propose(uniform, number, walk.state.position, walk.values)
 
         move = lax.cond(visiting, propose, lambda: Move(walk.values, jnp.zeros_like(walk.clock)))
         eps = jnp.where(visiting, 0.0, walk.step_size)
