@@ -160,7 +160,7 @@ class _SubsampleUpdate:
             return jnp.full((), jnp.nan, target.layout.dtype)
         sites, _ = bound_trace(target.model, target.arrays, target.layout.unravel(point.position), point.values)
         found, plates = log_likelihoods(sites, dict(self.plates)), dict(self.plates)
-        terms = [plates[name].size ** 2 * jnp.var(values) / values.shape[0] for name, values in found.items()]
+        terms = [float(plates[name].size) ** 2 * jnp.var(values) / values.shape[0] for name, values in found.items()]
         return jnp.asarray(sum(terms), target.layout.dtype)
 
     def state(self, z: dict[str, Any], potential_energy: Any, told: Any, rng_key: Any) -> Any:

@@ -129,7 +129,7 @@ class EstimatedTarget(Target):
         for name, plate in plates.items():
             differences = found[name] - self._expanded(name, position)
             total = self.expansions[name].total(position) + plate.size * jnp.mean(differences)
-            density = density + total - 0.5 * plate.size**2 * jnp.var(differences) / differences.shape[0]
+            density = density + total - 0.5 * float(plate.size) ** 2 * jnp.var(differences) / differences.shape[0]
         return jnp.asarray(-density, self.layout.dtype)
 
     def variance(self, position: Array) -> Array:
@@ -138,7 +138,7 @@ class EstimatedTarget(Target):
         found, total = log_likelihoods(sites, dict(self.plates)), jnp.zeros((), self.layout.dtype)
         for name, plate in self.plates:
             differences = found[name] - self._expanded(name, position)
-            total = total + plate.size**2 * jnp.var(differences) / differences.shape[0]
+            total = total + float(plate.size) ** 2 * jnp.var(differences) / differences.shape[0]
         return total
 
     def _expanded(self, name: str, position: Array) -> Array:
