@@ -16,6 +16,8 @@ from ppl.infer import (
     HMC,
     MCMC,
     NUTS,
+    SA,
+    BarkerMH,
     Predictive,
     init_to_median,
     init_to_uniform,
@@ -376,6 +378,39 @@ KERNELS = [
         ("inverse_mass_matrix", "3 dimensions"),
         compiles=True,
     ),
+    Case("BarkerMH: neither", lambda: BarkerMH(), ValueError, ("BarkerMH", "`model` and `potential_fn`", "neither")),
+    Case(
+        "BarkerMH: step size",
+        lambda: BarkerMH(normal, step_size=-1.0),
+        ValueError,
+        ("BarkerMH", "step_size", "greater than 0", "-1"),
+    ),
+    Case(
+        "BarkerMH: target",
+        lambda: BarkerMH(normal, target_accept_prob=40),
+        ValueError,
+        ("BarkerMH", "target_accept_prob", "between 0", "40"),
+    ),
+    Case(
+        "BarkerMH: blocks",
+        lambda: BarkerMH(normal, dense_mass=[("x",)]),
+        TypeError,
+        ("BarkerMH", "dense_mass must be True or False", "[('x',)]"),
+    ),
+    Case("BarkerMH: flag", lambda: BarkerMH(normal, adapt_step_size=None), TypeError, ("BarkerMH", "adapt_step_size", "None")),
+    Case("SA: both", lambda: SA(normal, quadratic), ValueError, ("SA", "`model` and `potential_fn`", "both")),
+    Case(
+        "SA: one point", lambda: SA(normal, adapt_state_size=1), AssertionError, ("SA", "adapt_state_size", "greater than 1", "1")
+    ),
+    Case("SA: 2.5 points", lambda: SA(normal, adapt_state_size=2.5), TypeError, ("SA", "adapt_state_size", "whole number", "2.5")),
+    Case("SA: dense_mass", lambda: SA(normal, dense_mass="yes"), TypeError, ("SA", "dense_mass must be True or False", "'yes'")),
+    Case(
+        "SA: too few points",
+        lambda: run(SA(two_sites, adapt_state_size=3)),
+        ValueError,
+        ("SA", "adapt_state_size=3", "3 dimensions", "at least 4", "dense_mass=False"),
+    ),
+    Case("SA: data with nan", lambda: run(SA(regression), NAN), UserWarning, ("site 'y'", "nan")),
 ]
 
 RUNS = [

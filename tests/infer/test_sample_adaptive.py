@@ -114,8 +114,13 @@ def test_weights_equal_their_definition(is_dense: bool) -> None:
     rng, factor = np.random.default_rng(3), 1.7
     points, newcomer, ridge = CORRELATED.draw(rng, 6), np.array([2.0, 0.5, 1.0]), 0.05
     kernel = SampleAdaptive(6, is_dense, ridge)
-    state = set_of(kernel, CORRELATED, jnp.asarray(points, jnp.float32))
-    found = np.asarray(kernel.log_proposals(kernel._whiten(state, jnp.asarray(newcomer, jnp.float32)), jnp.float32(factor)))
+
+    @jax.jit
+    def log_proposals(points: Any, newcomer: Any) -> Any:
+        state = set_of(kernel, CORRELATED, points)
+        return kernel.log_proposals(kernel._whiten(state, newcomer), jnp.full((), factor, points.dtype))
+
+    found = np.asarray(log_proposals(points.astype(np.float32), newcomer.astype(np.float32)))
     means, covariances = replaced_moments(points, newcomer)
     means = np.concatenate([means, points.mean(0)[None]])
     covariances = np.concatenate([covariances, np.cov(points.T, bias=True)[None]])
@@ -125,9 +130,8 @@ def test_weights_equal_their_definition(is_dense: bool) -> None:
         expected.append(-0.5 * (np.linalg.slogdet(covariance)[1] + (theta - mean) @ np.linalg.solve(covariance, theta - mean)))
     np.testing.assert_allclose(found - found[-1], np.array(expected) - expected[-1], rtol=1e-3, atol=1e-3)
     scale = np.linalg.cholesky(np.cov(points.T, bias=True)) if is_dense else points.std(0)
-    locs, scales = _get_proposal_loc_and_scale(
-        jnp.asarray(points), jnp.asarray(points.mean(0)), jnp.asarray(scale), jnp.asarray(newcomer)
-    )
+    moments = jax.jit(_get_proposal_loc_and_scale)
+    locs, scales = (np.asarray(x) for x in moments(points, points.mean(0), scale, newcomer))
     np.testing.assert_allclose(locs, means[:-1], rtol=1e-4)
     variances = scales @ scales.mT if is_dense else scales**2
     np.testing.assert_allclose(
@@ -158,7 +162,8 @@ def test_start_values() -> None:
     """Given for all sites or some, shared or by chain, or by the strategy: the first point of the set."""
 
     def first(kernel: SA, init_params: Any) -> np.ndarray:
-        return np.asarray(kernel.init(jax.random.key(0), 0, init_params, (Y,)).adapt_state.zs[0])
+        start = jax.jit(lambda key: kernel.init(key, 0, init_params, (Y,)).adapt_state.zs[0])
+        return np.asarray(start(jax.random.key(0)))
 
     np.testing.assert_allclose(first(KERNEL, {"mu": 1.5, "sigma": -0.5}), [1.5, -0.5])
     np.testing.assert_allclose(first(KERNEL, {"mu": 1.5})[0], 1.5)
@@ -179,7 +184,8 @@ def test_the_size_of_the_set() -> None:
 
     def size(dimension: int, **options: Any) -> tuple[int, ...]:
         kernel = SA(potential_fn=lambda z: jnp.sum(z**2), **options)
-        return kernel.init(jax.random.key(0), 0, jnp.zeros(dimension)).adapt_state.zs.shape
+        state = jax.eval_shape(lambda key: kernel.init(key, 0, jnp.zeros(dimension)), jax.random.key(0))
+        return state.adapt_state.zs.shape
 
     assert size(1) == (3, 1) and size(2) == (4, 2) and size(5) == (10, 5)
     assert size(5, adapt_state_size=2, dense_mass=False) == (2, 5)
@@ -235,7 +241,7 @@ def test_correlated_normal() -> None:
 def test_ranks_are_uniform(name: str) -> None:
     """As in `test_sbc`: chi-square of 256 ranks on 16 bins at p > 2e-5, the log likelihood among the functions."""
     case = CASES[name]
-    for label, counts in ranks_of(case, SA(case.model), burn_in=1500, thinning=60).items():
+    for label, counts in ranks_of(case, SA(case.model), burn_in=600, thinning=25).items():
         assert uniformity(counts) > 2e-5, (label, counts)
 
 
@@ -269,9 +275,9 @@ def test_energies() -> None:
 def test_all_energies_are_computed_anew() -> None:
     """By `refresh`, for other data; a point that has no density any more is dropped first."""
     state = run(KERNEL).last_state
-    other = KERNEL.refresh(state, (Y + 1.0,)).adapt_state
+    other = jax.jit(lambda state: KERNEL.refresh(state, (Y + 1.0,)))(state).adapt_state
     potential = KERNEL.get_potential_fn((Y + 1.0,))
-    expected = [potential({"mu": mu, "sigma": sigma}) for mu, sigma in other.zs]
+    expected = jax.jit(jax.vmap(lambda row: potential({"mu": row[0], "sigma": row[1]})))(other.zs)
     np.testing.assert_allclose(other.pes, expected, rtol=1e-5)
     kernel = SampleAdaptive(3, True)
     outside = set_of(kernel, MIXTURE, jnp.array([[1.0], [-1.0], [2.0]]))
