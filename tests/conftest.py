@@ -1,9 +1,15 @@
-"""Test settings: a compilation cache shared by the workers, and both float widths by environment."""
+"""Test settings: a compilation cache shared by the workers, and code generators of XLA that compile in half the time."""
 
 import os
 from pathlib import Path
 
 import jax
+import jaxlib
+
+# Programs run once here. The older emitters of loops and one module for each program change the code of a fusion, not the passes
+# on whole programs. XLA stops at names it does not know; XLA_FLAGS set by hand, also to nothing, is obeyed.
+if jaxlib.version.__version_info__ < (0, 11):
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1")
 
 jax.config.update("jax_compilation_cache_dir", os.environ.get("PPL_TEST_CACHE", str(Path(__file__).parent.parent / ".jax_cache")))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
