@@ -15,7 +15,7 @@ __all__ = ["Dependence", "dependences"]
 # Axes of the input that are kept apart, and the axis of the value at which each lies; None: no dependence at all.
 Dependence = Mapping[int, int] | None
 
-CALLS = frozenset("jit pjit closed_call core_call custom_jvp_call custom_vjp_call custom_vjp_call_jaxpr remat".split())
+CALLS = frozenset("jit pjit closed_call core_call custom_jvp_call custom_vjp_call custom_vjp_call_jaxpr remat2".split())
 
 ELEMENTWISE = frozenset(
     """abs acos acosh add add_any and asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt ceil clamp convert_element_type copy
