@@ -48,7 +48,7 @@ class DiscreteProposal:
             current: the states at hand, `(n,)`.
         """
         own = lax.broadcasted_iota(current.dtype, log_weights.shape, 0) == current
-        weights = jnp.zeros_like(log_weights) if self.random_walk else log_weights
+        weights = jnp.zeros_like(log_weights[:, :1]) if self.random_walk else log_weights
         if self.modified:
             weights = jnp.where(own, -jnp.inf, weights)
         state = _draw(uniforms, weights, current)
@@ -77,7 +77,7 @@ class DiscreteProposal:
 
 
 def _draw(uniforms: Array, log_weights: Array, otherwise: Array) -> Array:
-    """A state by its weight, for each of n variables; where all weights are zero, another one."""
+    """A state by its weight `(K, n)`, or `(K, 1)` for all alike, for each of n variables; where all are zero, another one."""
     largest = jnp.max(log_weights, axis=0)
     total = jnp.cumsum(jnp.exp(log_weights - jnp.where(lax.is_finite(largest), largest, 0.0)), axis=0)
     # The sum may end below what rounding makes of u times itself: no state of weight zero behind the last one is ever taken.
