@@ -7,6 +7,7 @@ from typing import Any
 import errors
 import errors_distributions
 import errors_ensembles
+import errors_gibbs
 import errors_inference
 import jax.monitoring
 import pytest
@@ -14,7 +15,13 @@ from errors import Case
 
 from ppl.primitives import _PYRO_STACK
 
-CASES: list[Case] = [*errors.CASES, *errors_distributions.CASES, *errors_inference.CASES, *errors_ensembles.CASES]
+CASES: list[Case] = [
+    *errors.CASES,
+    *errors_distributions.CASES,
+    *errors_inference.CASES,
+    *errors_ensembles.CASES,
+    *errors_gibbs.CASES,
+]
 lowered: list[str] = []
 
 

@@ -26,7 +26,8 @@ from ppl.infer.gibbs_blocks import (
 from ppl.infer.gibbs_process import GIVEN, ChainBlock, GibbsProcess, KernelBlock
 from ppl.infer.kernel import MCMCKernel
 from ppl.infer.target.conditional import Point
-from ppl.infer.target.density import Target
+from ppl.infer.target.density import Target, bound_trace
+from ppl.infer.target.dependence import dependences
 from ppl.infer.target.layout import Layout
 from ppl.infer.target.model import Arguments, bind, contents
 from ppl.trace import latent_sites, sample_sites, subsampled_plates
@@ -269,6 +270,7 @@ class Gibbs(TargetKernel):
         moved = [name for (kernel, _), own in zip(self._blocks, ordered) if isinstance(kernel, TargetKernel) for name in own]
         position = Layout.of({name: shapes[name] for name in moved}, model.facts.dtype, moved)
         target = Target(_shapes_of(kept), {}, model, position, self._forward_mode_differentiation)
+        _check_supports(type(self).__name__, target, self._blocks, ordered)
         return GibbsBinding(target, model, contents(arrays) if model.baked else None, owners=tuple(ordered))
 
     def _owners(self, sites: Trace) -> list[tuple[str, ...]]:
@@ -284,6 +286,11 @@ class Gibbs(TargetKernel):
             own = subsampled_plates(sites) if getattr(kernel, "owns_plates", False) else latents
             for name in names:
                 _check_owned(kernel_name, name, number, own, sites, taken)
+                if isinstance(kernel, TargetKernel) and own[name]["fn"].support.is_discrete:
+                    raise ValueError(
+                        f"{kernel_name}: site {name!r} of block {number} is discrete, which {type(kernel).__name__} cannot move; "
+                        "give it to a block of DiscreteGibbs, or mark it infer={'enumerate': 'parallel'} and name it in no block"
+                    )
                 taken[name] = number
             found.append(names)
         rest = tuple(name for name in latents if name not in taken)
@@ -402,6 +409,41 @@ def _check_owned(kernel: str, name: str, number: int, latents: Trace, sites: Tra
         return
     what = "is not latent" if name in sample_sites(sites) else "is no site of the model"
     raise ValueError(f"{kernel}: site {name!r} of block {number} {what}; the latent sites are {sorted(latents)}")
+
+
+def _check_supports(
+    kernel: str, target: Target, blocks: Sequence[tuple[MCMCKernel, Any]], owners: Sequence[tuple[str, ...]]
+) -> None:
+    """Refuse coordinates of a chain that change their meaning when another block draws constrained values given theirs.
+
+    A block of discrete states is none of these: it weighs them at fixed coordinates, with their Jacobian.
+
+    Raises:
+        ValueError: if the support of a chain's site depends on a site of such a block.
+    """
+    moving = [site.name for site in target.model.facts.latents if site.transform is None and site.name in target.layout.names]
+    if not moving:
+        return
+    shapes = {slot.name: jax.ShapeDtypeStruct(slot.shape, target.layout.dtype) for slot in target.layout.slots}
+    values = {name: jax.ShapeDtypeStruct(site.shape, site.dtype) for name, site in target.model.facts.apart.items()}
+
+    def images(arrays: PyTree, unconstrained: dict[str, Array], given: dict[str, Array]) -> list[Array]:
+        sites, _ = bound_trace(target.model, arrays, unconstrained, given)
+        return [sites[name]["value"] for name in moving]
+
+    closed = jax.make_jaxpr(images)(target.arrays, shapes, values)
+    place = {name: number for number, names in enumerate(owners) for name in names}
+    for other in (*shapes, *values):
+        if isinstance(blocks[place[other]][0], DiscreteGibbs):
+            continue
+        marks = (jax.tree.map(lambda _: False, target.arrays), *({name: name == other for name in own} for own in (shapes, values)))
+        dependent = dependences(closed, [{} if own else None for own in jax.tree.leaves(marks)])
+        for name, along in zip(moving, dependent):
+            if along is not None and place[name] != place[other]:
+                raise ValueError(
+                    f"{kernel}: the support of site {name!r} depends on site {other!r} of another block, whose moves would move "
+                    f"{name!r} with it; put both into the same block"
+                )
 
 
 def _checked_blocks(name: str, blocks: Any) -> tuple[tuple[MCMCKernel, Any], ...]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -103,8 +104,12 @@ class CustomGibbs(UpdateKernel):
         self._gibbs_fn = gibbs_fn
 
     def new_update(self, target: Target, sites: tuple[str, ...]) -> Update:
-        """What an iteration does."""
-        return _CustomUpdate(self._gibbs_fn, sites, target.model.facts.apart)
+        """What an iteration does, tried once without numbers."""
+        update, apart = _CustomUpdate(self._gibbs_fn, sites, target.model.facts.apart), target.model.facts.apart
+        values = {name: jax.ShapeDtypeStruct(site.shape, site.dtype) for name, site in apart.items()}
+        position = jax.ShapeDtypeStruct((target.layout.dimension,), target.layout.dtype)
+        jax.eval_shape(update, jax.ShapeDtypeStruct((2,), np.uint32), target, Point(position, values))  # type: ignore[arg-type]
+        return update
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,10 +17,10 @@ from ppl.infer.gibbs_blocks import UpdateKernel
 from ppl.infer.gibbs_process import Update
 from ppl.infer.target.conditional import Point
 from ppl.infer.target.density import Target, bound_trace
-from ppl.infer.target.model import Arguments
+from ppl.infer.target.model import Arguments, LatentSite
 from ppl.infer.target.subsampled import EstimatedTarget, Subsample, expand, log_likelihoods, subsamples
 from ppl.trace import subsampled_plates
-from ppl.util import describe
+from ppl.util import describe, not_jax_tracer
 
 __all__ = ["HMCECS", "HMCECSState", "SubsampleState", "TaylorProxy"]
 
@@ -276,6 +276,7 @@ class HMCECS(Gibbs):
                 f"HMCECS.taylor_proxy: reference_params must have the latent sites {sorted(target.layout.names)}; "
                 f"missing {missing}, unknown {unknown}"
             )
+        _check_reference(target.model.facts.latents, self._proxy.reference_params)
         (_, update), *_ = [(None, _Subsampling(1).new_update(target, ()))]
         estimated = EstimatedTarget(
             target.arrays,
@@ -298,6 +299,28 @@ class HMCECS(Gibbs):
     def _target_with(self, binding: Binding, arrays: tuple[Any, ...]) -> Any:
         target = super()._target_with(binding, arrays)
         return target if self._proxy is None else replace(target, expansions=self._expand(replace(target, expansions={})))
+
+
+def _check_reference(latents: Sequence[LatentSite], reference: Mapping[str, Any]) -> None:
+    """Refuse values about which nothing can be expanded.
+
+    Raises:
+        ValueError: if a shape is wrong, or a value lies outside the support of its site.
+    """
+    for site in latents:
+        value = reference[site.name]
+        if np.shape(value) != site.shape:
+            raise ValueError(
+                f"HMCECS.taylor_proxy: site {site.name!r} has shape {site.shape}, found a reference of shape {np.shape(value)}; "
+                "pass one constrained value for every element"
+            )
+        if site.transform is None or not not_jax_tracer(value):
+            continue
+        if not np.isfinite(np.asarray(site.transform.inv(jnp.asarray(value, float)))).all():
+            raise ValueError(
+                f"HMCECS.taylor_proxy: the reference {value!r} of site {site.name!r} lies outside its support, or at its edge; "
+                "pass a constrained value inside"
+            )
 
 
 def _plates(sites: Trace) -> list[str]:
