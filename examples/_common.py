@@ -1,7 +1,7 @@
 """What the examples share: options of the command line, running, saving draws, plotting."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,14 @@ def _figure_file(name: str) -> Path:
     return Path(name)
 
 
-def run(args: argparse.Namespace, kernel: MCMCKernel, *data: Any, drop: Sequence[str] = ()) -> MCMC:
+def run(
+    args: argparse.Namespace,
+    kernel: MCMCKernel,
+    *data: Any,
+    drop: Sequence[str] = (),
+    extra_fields: Sequence[str] = (),
+    **options: Any,
+) -> MCMC:
     """Run the chains that the options ask for, and save the draws where that is asked for.
 
     Args:
@@ -39,13 +46,34 @@ def run(args: argparse.Namespace, kernel: MCMCKernel, *data: Any, drop: Sequence
         kernel: the kernel.
         *data: arguments of the model.
         drop: sites that are of no interest and are not kept.
+        extra_fields: of the state, to be collected.
+        **options: of `MCMC`, in place of those of the command line.
     """
-    mcmc = MCMC(kernel, num_warmup=args.num_warmup, num_samples=args.num_samples, num_chains=args.num_chains)
-    mcmc.run(random.key(args.seed), *data, extra_fields=[f"~z.{site}" for site in drop])
+    given = dict(num_warmup=args.num_warmup, num_samples=args.num_samples, num_chains=args.num_chains)
+    mcmc = MCMC(kernel, **{**given, **options})
+    mcmc.run(random.key(args.seed), *data, extra_fields=[*extra_fields, *(f"~z.{site}" for site in drop)])
     if args.save is not None:
         np.savez(args.save, **mcmc.get_samples(group_by_chain=True))
         print(f"draws saved to {args.save}")
     return mcmc
+
+
+def moments(log_weight: Any, **values: Any) -> dict[str, tuple[float, float]]:
+    """Mean and standard deviation of values on a grid whose points have these log weights."""
+    weight = np.exp(log_weight - np.max(log_weight))
+    weight /= weight.sum()
+    found = {}
+    for name, value in values.items():
+        mean = np.sum(weight * value)
+        found[name] = (float(mean), float(np.sqrt(np.sum(weight * (value - mean) ** 2))))
+    return found
+
+
+def print_beside(draws: Mapping[str, Any], right: Mapping[str, tuple[float, float]], source: str) -> None:
+    """Mean and standard deviation of draws, and beside them those of another source, such as a sum over a grid."""
+    print(f"\n{'':>14} {'draws':>18} {source:>18}")
+    for name, (mean, std) in right.items():
+        print(f"{name:>14} {np.mean(draws[name]):8.3f} +- {np.std(draws[name]):6.3f} {mean:8.3f} +- {std:6.3f}")
 
 
 def plot(args: argparse.Namespace, draw: Callable[..., None], columns: int = 1) -> None:
