@@ -83,8 +83,8 @@ class Warmup:
         adapt_metric: whether to adapt the metric.
         regularize: whether to shrink covariances of few draws.
         block_shapes: `(k,)` for a diagonal, `(k, k)` for a dense block of the metric.
-        max_step_size: beyond which a step size has no meaning; None: there is no bound. Without it, where every step is accepted, the
-            step size would grow without end, and take long to come back when the metric changes.
+        max_step_size: beyond which a step size has no meaning; None: there is no bound. Without it, where every step is accepted,
+            the step size would grow without end, and take long to come back when the metric changes.
         rule: how the step size is learnt.
     """
 
