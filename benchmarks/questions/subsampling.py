@@ -11,7 +11,7 @@ from ppl.diagnostics import effective_sample_size
 
 ASKED_OF = ("HMCECS",)
 SIZES = (10_000, 100_000, 1_000_000)
-DRAWS = 300
+DRAWS, REPETITIONS = 300, 3
 
 
 def measure(library_name: str, case: KernelCase) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def measure(library_name: str, case: KernelCase) -> dict[str, Any]:
         if size == SIZES[1]:
             inside = found
     arguments = _arguments(SIZES[1])
-    whole = _measure(library, library.infer.NUTS(_bound(library, logistic)), arguments)
+    whole = _measure(library, library.infer.NUTS(_bound(library, logistic)), arguments, repetitions=1)
     figures["growth"] = figures[f"step_{SIZES[2]}"] / figures[f"step_{SIZES[0]}"]
     figures["gain"] = (inside["effective"] / inside["seconds"]) / (whole["effective"] / whole["seconds"])
     error = np.hypot(inside["sd"], whole["sd"]) / np.sqrt(min(inside["effective"], whole["effective"]))
@@ -43,19 +43,21 @@ def _bound(library: Library, model: Any) -> Any:
     return lambda x, y: model(library.pp, library.dist, x, y)
 
 
-def _measure(library: Library, kernel: Any, arguments: tuple[np.ndarray, ...]) -> dict[str, Any]:
+def _measure(library: Library, kernel: Any, arguments: tuple[np.ndarray, ...], repetitions: int = REPETITIONS) -> dict[str, Any]:
     meter = CompileMeter()
     mcmc = library.infer.MCMC(kernel, num_warmup=DRAWS, num_samples=DRAWS, progress_bar=False)
     mcmc.warmup(key(0), *arguments)
     field = "num_steps" if type(kernel).__name__ == "NUTS" else "hmc_state.num_steps"
     spans = []
-    for draws in (DRAWS, 3 * DRAWS):
-        mcmc.num_samples = draws
+    for draws in (DRAWS, 5 * DRAWS):
+        mcmc.num_samples, seconds = draws, []
         run_kernel(mcmc, key(0), arguments, field)
-        with meter.interval() as interval:
-            run_kernel(mcmc, key(1), arguments, field)
+        for _ in range(repetitions):
+            with meter.interval() as interval:
+                run_kernel(mcmc, key(1), arguments, field)
+            seconds.append(interval.running)
         steps = int(np.sum(np.asarray(mcmc.get_extra_fields()[field]), dtype=np.int64))
-        spans.append((interval.running, steps))
+        spans.append((min(seconds), steps))
     (short, few), (long, many) = spans
     weights = np.asarray(mcmc.get_samples(group_by_chain=True)["weight"], np.float64)
     return {

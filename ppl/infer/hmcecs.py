@@ -10,6 +10,7 @@ import numpy as np
 
 from ppl import _random as random
 from ppl._typing import Array, Key, Trace
+from ppl.infer.algorithms.protocols import tree_select
 from ppl.infer.binding import Binding
 from ppl.infer.facade import TargetKernel
 from ppl.infer.gibbs import Gibbs, GibbsBinding, check_inner
@@ -18,7 +19,7 @@ from ppl.infer.gibbs_process import Update
 from ppl.infer.target.conditional import Point
 from ppl.infer.target.density import Target, bound_trace
 from ppl.infer.target.model import Arguments, LatentSite
-from ppl.infer.target.subsampled import EstimatedTarget, Subsample, expand, log_likelihoods, subsamples
+from ppl.infer.target.subsampled import Estimate, EstimatedTarget, Subsample, expand, log_likelihoods, subsamples, variance_of_total
 from ppl.trace import subsampled_plates
 from ppl.util import describe, not_jax_tracer
 
@@ -128,40 +129,41 @@ class _SubsampleUpdate:
         return tuple(name for name, _ in self.plates)
 
     def __call__(self, key: Key, target: Target, point: Point) -> tuple[dict[str, Array], Array]:
-        keys = random.draw(key, target.layout.dtype, keys=len(self.plates)).keys
-        energy = replace(target, fixed=point.values)(point.position)
+        draws = random.draw(key, target.layout.dtype, keys=len(self.plates), uniforms=2 * len(self.plates))
+        uniforms = draws.uniforms.reshape((2, -1))
+        estimate = self._estimate(target, point)
         accept_probs = []
-        for own_key, (name, plate) in zip(keys, self.plates):
-            proposed = {**point.values, name: self._propose(own_key, plate, point.values[name])}
-            new_energy = replace(target, fixed=proposed)(point.position)
-            accept_prob = jnp.exp(-jnp.maximum(new_energy - energy, 0.0))
+        for number, (name, plate) in enumerate(self.plates):
+            indices = self._propose(draws.keys[number], uniforms[0, number], plate, point.values[name])
+            proposed = point._replace(values={**point.values, name: indices})
+            new = self._estimate(target, proposed)
+            accept_prob = jnp.exp(-jnp.maximum(new.energy - estimate.energy, 0.0))
             accept_prob = jnp.where(jnp.isnan(accept_prob), 0.0, accept_prob)
-            accepted = random.draw(own_key, target.layout.dtype, uniforms=1, stage=1).uniforms[0] < accept_prob
-            values = jax.tree.map(lambda new, old, accepted=accepted: jnp.where(accepted, new, old), proposed, point.values)
-            point, energy = point._replace(values=values), jnp.where(accepted, new_energy, energy)
+            accepted = uniforms[1, number] < accept_prob
+            point, estimate = tree_select(accepted, (proposed, new), (point, estimate))
             accept_probs.append(accept_prob)
-        told = jnp.stack([jnp.mean(jnp.stack(accept_probs)), self._variance(target, point)])
+        told = jnp.stack([jnp.mean(jnp.stack(accept_probs)), estimate.variance])
         return {name: point.values[name] for name in self.sites}, told
 
-    def _propose(self, key: Key, plate: Subsample, indices: Array) -> Array:
+    def _propose(self, key: Key, uniform: Array, plate: Subsample, indices: Array) -> Array:
         """The indices with one block, chosen at random, drawn afresh, with replacement."""
-        draws = random.draw(key, jnp.result_type(float), uniforms=1 + plate.num_indices)
-        block = (draws.uniforms[0] * self.num_blocks).astype(jnp.int32)
+        block = (uniform * self.num_blocks).astype(jnp.int32)
         blocks = jnp.arange(plate.num_indices) * self.num_blocks // plate.num_indices
-        fresh = jnp.minimum(draws.uniforms[1:] * plate.size, plate.size - 1).astype(indices.dtype)
+        fresh = jax.random.randint(random.typed(key), indices.shape, 0, plate.size, indices.dtype)
         return jnp.where(blocks == block, fresh, indices)
 
-    def _variance(self, target: Target, point: Point) -> Array:
-        """The variance of the estimated log likelihood."""
+    def _estimate(self, target: Target, point: Point) -> Estimate:
+        """The potential energy, and the variance of the estimated log likelihood."""
         given = replace(target, fixed=point.values)
         if isinstance(given, EstimatedTarget):
-            return given.variance(point.position)
+            return given.estimate(point.position)
+        energy = given(point.position)
         if target.model.facts.enumerated:
-            return jnp.full((), jnp.nan, target.layout.dtype)
+            return Estimate(energy, jnp.full_like(energy, jnp.nan))
         sites, _ = bound_trace(target.model, target.arrays, target.layout.unravel(point.position), point.values)
         found, plates = log_likelihoods(sites, dict(self.plates)), dict(self.plates)
-        terms = [float(plates[name].size) ** 2 * jnp.var(values) / values.shape[0] for name, values in found.items()]
-        return jnp.asarray(sum(terms), target.layout.dtype)
+        variance = sum((variance_of_total(plates[name], values) for name, values in found.items()), jnp.zeros_like(energy))
+        return Estimate(energy, variance)
 
     def state(self, z: dict[str, Any], potential_energy: Any, told: Any, rng_key: Any) -> Any:
         return told[..., 0], SubsampleState(told[..., 1])
@@ -294,7 +296,8 @@ class HMCECS(Gibbs):
         assert self._proxy is not None
         given = {name: jnp.arange(plate.num_indices) for name, plate in target.plates}
         at = replace(target, fixed=given)
-        return expand(at, at.unconstrain(self._proxy.reference_params), self._proxy.degree)
+        reference = {name: jnp.asarray(value, target.layout.dtype) for name, value in self._proxy.reference_params.items()}
+        return expand(at, at.unconstrain(reference), self._proxy.degree)
 
     def _target_with(self, binding: Binding, arrays: tuple[Any, ...]) -> Any:
         target = super()._target_with(binding, arrays)
@@ -316,7 +319,9 @@ def _check_reference(latents: Sequence[LatentSite], reference: Mapping[str, Any]
             )
         if site.transform is None or not not_jax_tracer(value):
             continue
-        if not np.isfinite(np.asarray(site.transform.inv(jnp.asarray(value, float)))).all():
+        with jax.ensure_compile_time_eval():
+            unconstrained = np.asarray(site.transform.inv(jnp.asarray(value, float)))
+        if not np.isfinite(unconstrained).all():
             raise ValueError(
                 f"HMCECS.taylor_proxy: the reference {value!r} of site {site.name!r} lies outside its support, or at its edge; "
                 "pass a constrained value inside"

@@ -23,7 +23,16 @@ from ppl._typing import Array, Message, Trace
 from ppl.infer.target.density import Target, bound_trace
 from ppl.trace import sample_sites, site_log_prob, subsampled_plates
 
-__all__ = ["EstimatedTarget", "Expansion", "Subsample", "expand", "log_likelihoods", "subsamples"]
+__all__ = [
+    "Estimate",
+    "EstimatedTarget",
+    "Expansion",
+    "Subsample",
+    "expand",
+    "log_likelihoods",
+    "subsamples",
+    "variance_of_total",
+]
 
 
 class Subsample(NamedTuple):
@@ -103,6 +112,18 @@ class Expansion(NamedTuple):
         return total if self.hessian is None else total + 0.5 * jnp.dot(step, self.hessian @ step)
 
 
+class Estimate(NamedTuple):
+    """A potential energy, and the variance of the estimated log likelihood in it."""
+
+    energy: Array
+    variance: Array
+
+
+def variance_of_total(plate: Subsample, values: Array) -> Array:
+    """The variance of an estimate of the sum over a plate, from the values at m indices drawn with replacement."""
+    return float(plate.size) ** 2 * jnp.var(values) / values.shape[0]
+
+
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class EstimatedTarget(Target):
@@ -118,28 +139,23 @@ class EstimatedTarget(Target):
 
     def __call__(self, position: Array) -> Array:
         """The potential energy: minus the estimate of the log density on the unconstrained space, a scalar."""
+        return self.estimate(position).energy
+
+    def estimate(self, position: Array) -> Estimate:
+        """The potential energy, and the variance of the estimated log likelihood."""
         sites, log_jacobian = bound_trace(self.model, self.arrays, self.layout.unravel(position), self.fixed)
         plates = dict(self.plates)
         estimated = {name for plate in plates.values() for name in plate.sites}
-        density = jnp.asarray(log_jacobian, self.layout.dtype)
+        density, variance = jnp.asarray(log_jacobian, self.layout.dtype), jnp.zeros((), self.layout.dtype)
         for name, site in sample_sites(sites).items():
             if name not in estimated:
                 density = density + jnp.sum(site_log_prob(site))
         found = log_likelihoods(sites, plates)
         for name, plate in plates.items():
             differences = found[name] - self._expanded(name, position)
-            total = self.expansions[name].total(position) + plate.size * jnp.mean(differences)
-            density = density + total - 0.5 * float(plate.size) ** 2 * jnp.var(differences) / differences.shape[0]
-        return jnp.asarray(-density, self.layout.dtype)
-
-    def variance(self, position: Array) -> Array:
-        """The variance of the estimated log likelihood, a scalar."""
-        sites, _ = bound_trace(self.model, self.arrays, self.layout.unravel(position), self.fixed)
-        found, total = log_likelihoods(sites, dict(self.plates)), jnp.zeros((), self.layout.dtype)
-        for name, plate in self.plates:
-            differences = found[name] - self._expanded(name, position)
-            total = total + float(plate.size) ** 2 * jnp.var(differences) / differences.shape[0]
-        return total
+            density = density + self.expansions[name].total(position) + plate.size * jnp.mean(differences)
+            variance = variance + variance_of_total(plate, differences)
+        return Estimate(jnp.asarray(0.5 * variance - density, self.layout.dtype), variance)
 
     def _expanded(self, name: str, position: Array) -> Array:
         """The expansions of the elements in the subsample, `(m,)`, by derivatives along the way from the reference."""
