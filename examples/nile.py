@@ -65,7 +65,7 @@ def main() -> None:
         draw_band(series, YEAR, np.where(before, level[:, :1], level[:, 1:]), "level, 90 % band")
         series.set(xlabel="year", ylabel="flow in 10^10 cubic metres", title="the Nile at Aswan")
         series.legend()
-        time.hist(np.asarray(draws["when"]), bins=np.arange(1885.0, 1912.0), density=True)
+        time.hist(np.clip(draws["when"], 1885.0, 1911.0), bins=np.arange(1885.0, 1912.0), density=True)
         time.set(xlabel="year", ylabel="density", title="when the flow fell")
 
     plot(args, draw, columns=2)
