@@ -175,8 +175,8 @@ class HMCECS(Gibbs):
     In the model, a plate has `subsample_size`, and its data are taken by `ppl.subsample`, or by the indices that the plate yields.
     With a proxy the log likelihood is estimated from the subsample and a Taylor expansion of the rest, and the posterior is right
     up to an error that falls with the variance of that estimate (keep it below about 3: the summary tells). Without a proxy the
-    scaled log likelihood of the subsample stands for that of the data: this targets another posterior, far too wide unless the
-    subsample is most of the data; it serves to find a region of high density.
+    scaled log likelihood of the subsample stands for that of the data: this targets another posterior, far off unless the
+    subsample is most of the data, since the indices drift to rows that the latent sites explain well.
 
     Args:
         inner_kernel: NUTS, HMC or another kernel that is built from the model.
