@@ -15,6 +15,7 @@ from ppl.infer.adaptation.windows import window_ends
 from ppl.infer.binding import Binding
 from ppl.infer.initialization import init_to_uniform
 from ppl.infer.kernel import MCMCKernel
+from ppl.infer.launch import is_traced
 from ppl.infer.target.density import Target
 from ppl.infer.target.gradient import GradientTarget
 from ppl.infer.target.layout import Layout
@@ -200,7 +201,8 @@ class TargetKernel(MCMCKernel):
     def inputs(self, binding: Binding, arrays: tuple[Any, ...], num_warmup: int) -> Inputs:
         """The arrays that all chains share."""
         schedule = Schedule(num_warmup=np.int32(num_warmup), window_ends=window_ends(num_warmup))
-        return jax.device_put(Inputs(target=self._target_with(binding, arrays), schedule=schedule))
+        inputs = Inputs(target=self._target_with(binding, arrays), schedule=schedule)
+        return inputs if is_traced(inputs) else jax.device_put(inputs)
 
     def _target_with(self, binding: Binding, arrays: tuple[Any, ...]) -> Any:
         """The target of a run."""

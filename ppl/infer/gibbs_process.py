@@ -306,16 +306,17 @@ class GibbsProcess:
         return rows | {field: read_field(state, field) for field in self.fields}
 
     def expand(self, rows: dict[str, Any]) -> dict[str, Any]:
-        """The statistics of the first chain, and what updates tell, by name."""
+        """The statistics of the first chain, what updates tell, by name; fields of these names that the user wants come first."""
         others = {name: value for name, value in rows.items() if name != STATISTICS}
         if STATISTICS not in rows:
             return others
         names = [name for update in self.updates for name in update.told]
         statistics = rows[STATISTICS]
         split = statistics.shape[-1] - len(names)
+        named = {name: statistics[..., split + i] for i, name in enumerate(names)}
         if self.chain_blocks:
-            others |= self.chain_blocks[0].process.name_statistics(statistics[..., :split])
-        return others | {name: statistics[..., split + i] for i, name in enumerate(names)}
+            named |= self.chain_blocks[0].process.name_statistics(statistics[..., :split])
+        return named | others
 
     @property
     def wrappers(self) -> Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]]:
