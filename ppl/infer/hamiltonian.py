@@ -220,7 +220,7 @@ class HamiltonianProcess(TargetProcess):
         def adapt() -> WarmupState:
             return self._adapt(carry.i, chain, carry.warmup, inputs, key)
 
-        warming_up = carry.i < inputs.schedule.num_warmup
+        warming_up = self.warmup.params(carry.i, carry.warmup, inputs.schedule).warming_up
         return chain._replace(warmup=lax.cond(warming_up, adapt, lambda: carry.warmup))
 
     def _open(self, key: Key, i: Array, state: HamiltonianState, warmup: WarmupState, schedule: Schedule) -> Opening:

@@ -157,12 +157,12 @@ def restarted_at_step_size(prox_center: Array) -> DualAveragingState:
     return dual_averaging_init(prox_center - np.log(10.0))
 
 
-def decay_from_zero(g: Array, state: DualAveragingState) -> DualAveragingState:
+def decay_from_zero(g: Array, state: DualAveragingState, gamma: float = 0.05) -> DualAveragingState:
     """Dual averaging whose weights are those of the iteration before."""
     t = state.t.astype(state.x_t.dtype)
     weight = 1.0 / (t + 1.0 + 10.0)
     g_avg = (1.0 - weight) * state.g_avg + weight * g
-    x_t = state.prox_center - jnp.sqrt(t + 1.0) / 0.05 * g_avg
+    x_t = state.prox_center - jnp.sqrt(t + 1.0) / gamma * g_avg
     decay = jnp.maximum(t, 1.0) ** -0.75
     return DualAveragingState(x_t, decay * x_t + (1.0 - decay) * state.x_avg, g_avg, state.t + 1, state.prox_center)
 
