@@ -47,7 +47,7 @@ class DiscreteProposal:
             log_weights: `(K, n)`; states of probability zero have -inf.
             current: the states at hand, `(n,)`.
         """
-        own = lax.broadcasted_iota(current.dtype, log_weights.shape, 0) == current
+        own = lax.broadcasted_iota(current.dtype, log_weights.shape, 0) == current[None]
         weights = jnp.zeros_like(log_weights[:, :1]) if self.random_walk else log_weights
         if self.modified:
             weights = jnp.where(own, -jnp.inf, weights)
@@ -79,9 +79,10 @@ class DiscreteProposal:
 def _draw(uniforms: Array, log_weights: Array, otherwise: Array) -> Array:
     """A state by its weight `(K, n)`, or `(K, 1)` for all alike, for each of n variables; where all are zero, another one."""
     largest = jnp.max(log_weights, axis=0)
-    total = jnp.cumsum(jnp.exp(log_weights - jnp.where(lax.is_finite(largest), largest, 0.0)), axis=0)
+    total = jnp.cumsum(jnp.exp(log_weights - jnp.where(lax.is_finite(largest), largest, 0.0)[None]), axis=0)
     # The sum may end below what rounding makes of u times itself: no state of weight zero behind the last one is ever taken.
-    drawn = jnp.sum(total <= jnp.minimum(uniforms * total[-1], jnp.nextafter(total[-1], jnp.zeros_like(total[-1]))), axis=0)
+    threshold = jnp.minimum(uniforms * total[-1], jnp.nextafter(total[-1], jnp.zeros_like(total[-1])))
+    drawn = jnp.sum(total <= threshold[None], axis=0)
     return jnp.where(lax.is_finite(largest), drawn.astype(otherwise.dtype), otherwise)
 
 
@@ -91,8 +92,8 @@ def _pick(table: Array, state: Array) -> Array:
 
 def _log_of_others(log_weights: Array, state: Array) -> Array:
     """The log of the total weight of all states but one: 1 - p up to a constant, without cancellation."""
-    own = lax.broadcasted_iota(state.dtype, log_weights.shape, 0) == state
+    own = lax.broadcasted_iota(state.dtype, log_weights.shape, 0) == state[None]
     others = jnp.where(own, -jnp.inf, log_weights)
     largest = jnp.max(others, axis=0)
     safe = jnp.where(lax.is_finite(largest), largest, 0.0)
-    return jnp.log(jnp.sum(jnp.exp(others - safe), axis=0)) + safe
+    return jnp.log(jnp.sum(jnp.exp(others - safe[None]), axis=0)) + safe

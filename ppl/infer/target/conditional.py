@@ -110,7 +110,7 @@ class Conditional:
 
         log_weights = jax.vmap(weigh)(states)
         own = jax.lax.dynamic_index_in_dim(value, row, axis=0, keepdims=False)
-        is_own = jnp.all((states == own).reshape((*states.shape[:2], -1)), axis=-1)
+        is_own = jnp.all((states == own[None]).reshape((*states.shape[:2], -1)), axis=-1)
         return Element(jnp.where(jnp.isnan(log_weights), -jnp.inf, log_weights), jnp.argmax(is_own, axis=0).astype(jnp.int32))
 
     def with_states(self, point: Point, row: Array, support: Array, chosen: Array) -> Point:
