@@ -103,6 +103,12 @@ class Bars:
 
 
 def _by_chain(rows: PyTree, is_batch: bool) -> np.ndarray:
-    """Rows of a field, a pytree of `(n, ...)`, or of `(n, chains, ...)` for a batch, as `(chains, n, d)`."""
-    leaves = [np.asarray(leaf) if is_batch else np.asarray(leaf)[:, None] for leaf in jax.tree.leaves(rows)]
+    """Rows of a field, a pytree of `(n, ...)`, or of `(n, chains, ...)` for a batch, as `(chains, n, d)`.
+
+    Whole numbers, such as states and indices of a subsample, are left out where there are others.
+    """
+    every = [np.asarray(leaf) for leaf in jax.tree.leaves(rows)]
+    leaves = [
+        leaf if is_batch else leaf[:, None] for leaf in every if leaf.dtype.kind == "f" or all(x.dtype.kind != "f" for x in every)
+    ]
     return np.concatenate([leaf.reshape((*leaf.shape[:2], -1)) for leaf in leaves], axis=-1).swapaxes(0, 1)
