@@ -10,7 +10,7 @@ from errors_inference import quadratic, run
 
 import ppl
 import ppl.distributions as dist
-from ppl.infer import HMC, HMCECS, MCMC, NUTS, DiscreteHMCGibbs, HMCGibbs, MixedHMC
+from ppl.infer import HMC, HMCECS, MCMC, NUTS, SA, DiscreteHMCGibbs, HMCGibbs, MixedHMC
 from ppl.infer.gibbs import CustomGibbs, DiscreteGibbs, Gibbs, discrete_latent_sites
 from ppl.infer.mcmc import MCMCKernel
 
@@ -256,6 +256,12 @@ BLOCKS = [
     Case("Gibbs: no pair", lambda: Gibbs([NUTS(two)]), ValueError, ("Gibbs", "block 0", "a pair (kernel, sites)")),
     Case("Gibbs: a model", lambda: Gibbs([(two, None)]), ValueError, ("Gibbs", "block 0", "NUTS(model)", "function two")),
     Case("Gibbs: no refresh", lambda: Gibbs([(Plain(), ["a"]), (NUTS(two), None)]), ValueError, ("Gibbs", "Plain", "refresh")),
+    Case(
+        "Gibbs: a kernel that keeps a set of points",
+        lambda: HMCGibbs(SA(two), keep, ["a"]),
+        ValueError,
+        ("HMCGibbs", "SA", "set of points", "BarkerMH"),
+    ),
     Case(
         "Gibbs: potential_fn",
         lambda: Gibbs([(NUTS(potential_fn=quadratic), ["a"])]),

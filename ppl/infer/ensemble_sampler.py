@@ -79,6 +79,7 @@ class EnsembleSampler(TargetKernel):
 
     reach = Reach.EVERYWHERE
     statistics: tuple[str, ...] = ()
+    can_be_block = False
 
     def __init__(
         self,

@@ -36,9 +36,14 @@ def _shapes_of(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 class TargetKernel(MCMCKernel):
-    """A kernel on continuous sites of a model, or on the pytree of a potential function."""
+    """A kernel on continuous sites of a model, or on the pytree of a potential function.
+
+    Attributes:
+        can_be_block: whether it leaves the conditional law of its sites as it is when the other sites change between iterations.
+    """
 
     sample_field = "z"
+    can_be_block = True
 
     def __init__(
         self,

@@ -483,6 +483,11 @@ def _check_kernel(name: str, number: int, kernel: Any) -> None:
         raise ValueError(f"{name}: {type(kernel).__name__} defines no refresh, which a block of Gibbs sampling needs")
     if isinstance(kernel, TargetKernel) and kernel.model is None:
         raise ValueError(f"{name}: block {number} is built from potential_fn; build {type(kernel).__name__} from the model")
+    if isinstance(kernel, TargetKernel) and not kernel.can_be_block:
+        raise ValueError(
+            f"{name}: {type(kernel).__name__} keeps a set of points, which would belong to the law at earlier values of the other "
+            "sites: its draws would be wrong inside Gibbs sampling; use NUTS, HMC or BarkerMH"
+        )
 
 
 def _common_model(name: str, kernels: Sequence[MCMCKernel]) -> Callable[..., Any]:

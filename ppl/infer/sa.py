@@ -215,6 +215,8 @@ class SA(TargetKernel):
         (100,)
     """
 
+    can_be_block = False  # its other points would belong to the law at earlier values of the other sites
+
     def __init__(
         self,
         model: Callable[..., Any] | None = None,

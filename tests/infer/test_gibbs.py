@@ -23,7 +23,7 @@ import ppl
 import ppl.distributions as dist
 from ppl import _random
 from ppl.diagnostics import effective_sample_size
-from ppl.infer import HMC, MCMC, NUTS, SA, BarkerMH, init_to_value
+from ppl.infer import HMC, MCMC, NUTS, BarkerMH, init_to_value
 from ppl.infer.algorithms.discrete import DiscreteProposal
 from ppl.infer.gibbs import (
     CustomGibbs,
@@ -407,7 +407,7 @@ def test_start_values() -> None:
     np.testing.assert_allclose([*samples["mu"], *samples["k"]], [1.25, 1.25, 1, 1], rtol=1e-5)
 
 
-@pytest.mark.parametrize("make", [HMC, BarkerMH, SA])
+@pytest.mark.parametrize("make", [HMC, BarkerMH])
 def test_other_inner_kernels(make: Any) -> None:
     """E(mu) and P(k = 1) by quadrature, within 5 standard errors at the effective size; and the driver pickles."""
     mcmc = run(DiscreteHMCGibbs(make(features_gibbs.switched)), num_warmup=1000, num_samples=6000)
