@@ -105,8 +105,8 @@ CASES = {
 }
 
 
-def draws(kernel, arguments, **options):
-    mcmc = MCMC(kernel, num_warmup=30, num_samples=30, progress_bar=False, **options)
+def draws(kernel, arguments, num_warmup=30, **options):
+    mcmc = MCMC(kernel, num_warmup=num_warmup, num_samples=30, progress_bar=False, **options)
     mcmc.run(jax.random.key(0), *arguments, extra_fields=("adapt_state.step_size",))
     return mcmc
 
@@ -181,10 +181,10 @@ def many_sites(y):
     ids=["all elementary", "dense metric", "many sites", "many sites, HMC", "scatter"],
 )
 def test_as_much_is_fused_as_can_be(kernel, arguments, mode, monkeypatch):
-    fused = draws(kernel, arguments)
+    fused = draws(kernel, arguments, num_warmup=5)  # in a longer warm-up another rounding may accept what was rejected
     assert fused._launch.process.modes()[-1] is mode
     monkeypatch.setattr("ppl.infer.target_process.MAX_FUSED_DIMENSION", 0)
-    plain = draws(pickle.loads(pickle.dumps(kernel)), arguments)
+    plain = draws(pickle.loads(pickle.dumps(kernel)), arguments, num_warmup=5)
     for site, values in fused.get_samples().items():
         np.testing.assert_allclose(values[:2], plain.get_samples()[site][:2], rtol=0.1, atol=0.1)
 
