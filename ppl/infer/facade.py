@@ -26,12 +26,13 @@ from ppl.infer.target_launch import TargetLaunch
 from ppl.infer.target_process import Inputs, TargetProcess
 from ppl.util import as_key, not_jax_tracer
 
-__all__ = ["TargetKernel"]
+__all__ = ["TargetKernel", "shapes_of"]
 
 MAX_BINDINGS = 8
 
 
-def _shapes_of(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+def shapes_of(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Shapes and types of arrays, in the width that programs have."""
     return tuple(jax.ShapeDtypeStruct(np.shape(a), jax.dtypes.canonicalize_dtype(a.dtype)) for a in arrays)
 
 
@@ -116,13 +117,13 @@ class TargetKernel(MCMCKernel):
         if layout is not None:
             assert self._potential_fn is not None
             if self._makes_potential:
-                return Binding(PotentialTarget(_shapes_of(arrays), self._potential_fn, arguments, layout, forward), None)
+                return Binding(PotentialTarget(shapes_of(arrays), self._potential_fn, arguments, layout, forward), None)
             return Binding(PotentialTarget((), self._potential_fn, None, layout, forward), None)
         assert self._model is not None
         model, kept = bind(self._model, args, kwargs)
         shapes = {site.name: site.unconstrained_shape for site in model.facts.latents}
         position = Layout.of(shapes, model.facts.dtype, self._site_order(shapes))
-        target = Target(_shapes_of(kept), {}, model, position, forward)
+        target = Target(shapes_of(kept), {}, model, position, forward)
         return Binding(target, model, contents(arrays) if model.baked else None)
 
     def _site_order(self, shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, ...] | None:

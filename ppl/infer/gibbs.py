@@ -14,7 +14,7 @@ from ppl import handlers
 from ppl._typing import Array, Key, Message, PyTree, Trace
 from ppl.handlers.enumeration import is_marked
 from ppl.infer.binding import Binding
-from ppl.infer.facade import TargetKernel
+from ppl.infer.facade import TargetKernel, shapes_of
 from ppl.infer.gibbs_blocks import (
     CustomGibbs,
     CustomGibbsState,
@@ -49,8 +49,6 @@ __all__ = [
     "latent_sample_sites",
     "with_conditioning",
 ]
-
-Selector = Callable[[Trace], Iterable[str]]
 
 
 class GibbsState(NamedTuple):
@@ -269,7 +267,7 @@ class Gibbs(TargetKernel):
             ordered.append(tuple(own))
         moved = [name for (kernel, _), own in zip(self._blocks, ordered) if isinstance(kernel, TargetKernel) for name in own]
         position = Layout.of({name: shapes[name] for name in moved}, model.facts.dtype, moved)
-        target = Target(_shapes_of(kept), {}, model, position, self._forward_mode_differentiation)
+        target = Target(shapes_of(kept), {}, model, position, self._forward_mode_differentiation)
         _check_supports(type(self).__name__, target, self._blocks, ordered)
         return GibbsBinding(target, model, contents(arrays) if model.baked else None, owners=tuple(ordered))
 
@@ -314,7 +312,7 @@ class Gibbs(TargetKernel):
         assert isinstance(binding, GibbsBinding)
         joint, start = binding.target, 0
         blocks: list[Any] = []
-        values = {name: jax.ShapeDtypeStruct(site.shape, site.dtype) for name, site in joint.model.facts.apart.items()}
+        values = joint.model.facts.shapes_apart()
         for (kernel, _), names in zip(self._blocks, binding.owners):
             if isinstance(kernel, UpdateKernel):
                 blocks.append(kernel.new_update(joint, names))
@@ -397,10 +395,6 @@ def _check_start(name: str, value: Any, shape: tuple[int, ...]) -> None:
         raise ValueError(f"init_params: site {name!r} has values that are not finite; pass finite ones")
 
 
-def _shapes_of(arrays: PyTree) -> Any:
-    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(np.shape(a), jax.dtypes.canonicalize_dtype(a.dtype)), arrays)
-
-
 def _check_owned(kernel: str, name: str, number: int, latents: Trace, sites: Trace, taken: Mapping[str, int]) -> None:
     """Refuse a site of a block that is none, or that another block has."""
     if name in taken:
@@ -425,7 +419,7 @@ def _check_supports(
     if not moving:
         return
     shapes = {slot.name: jax.ShapeDtypeStruct(slot.shape, target.layout.dtype) for slot in target.layout.slots}
-    values = {name: jax.ShapeDtypeStruct(site.shape, site.dtype) for name, site in target.model.facts.apart.items()}
+    values = target.model.facts.shapes_apart()
 
     def images(arrays: PyTree, unconstrained: dict[str, Array], given: dict[str, Array]) -> list[Array]:
         sites, _ = bound_trace(target.model, arrays, unconstrained, given)

@@ -15,7 +15,7 @@ from ppl._typing import Array, Key, Trace
 from ppl.infer.algorithms.discrete import DiscreteProposal
 from ppl.infer.gibbs_process import Update
 from ppl.infer.kernel import MCMCKernel
-from ppl.infer.target.conditional import Conditional, Point, conditionals
+from ppl.infer.target.conditional import Conditional, Point, conditionals, point_shapes
 from ppl.infer.target.density import Target
 from ppl.util import describe
 
@@ -105,10 +105,8 @@ class CustomGibbs(UpdateKernel):
 
     def new_update(self, target: Target, sites: tuple[str, ...]) -> Update:
         """What an iteration does, tried once without numbers."""
-        update, apart = _CustomUpdate(self._gibbs_fn, sites, target.model.facts.apart), target.model.facts.apart
-        values = {name: jax.ShapeDtypeStruct(site.shape, site.dtype) for name, site in apart.items()}
-        position = jax.ShapeDtypeStruct((target.layout.dimension,), target.layout.dtype)
-        jax.eval_shape(update, jax.ShapeDtypeStruct((2,), np.uint32), target, Point(position, values))  # type: ignore[arg-type]
+        update = _CustomUpdate(self._gibbs_fn, sites, target.model.facts.apart)
+        jax.eval_shape(update, jax.ShapeDtypeStruct((2,), np.uint32), target, point_shapes(target))
         return update
 
 

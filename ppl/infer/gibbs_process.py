@@ -11,14 +11,14 @@ from jax import lax
 
 from ppl import _random as random
 from ppl._typing import Array, Key
-from ppl.infer.algorithms.fused import Fusing, fused_target, fusing
+from ppl.infer.algorithms.fused import Fusing, fused_target
 from ppl.infer.kernel import MCMCKernel
 from ppl.infer.launch import read_field
 from ppl.infer.target.conditional import Point
 from ppl.infer.target.density import Target
 from ppl.infer.target.gradient import pack
-from ppl.infer.target.start import MAX_TRIES
-from ppl.infer.target_process import STATISTICS, Inputs, TargetProcess
+from ppl.infer.target.start import first_valid
+from ppl.infer.target_process import STATISTICS, Inputs, TargetProcess, in_mode
 
 __all__ = ["GIVEN", "ChainBlock", "GibbsChain", "GibbsProcess", "KernelBlock", "Update"]
 
@@ -211,18 +211,15 @@ class GibbsProcess:
         return GibbsPoint(draws.keys[1], point.values, point.position, tuple(points), tuple(kernels), found.is_valid)
 
     def _find(self, key: Key, inputs: Inputs, given: Mapping[str, Array]) -> _Found:
-        def attempt(carry: tuple[Array, _Found]) -> tuple[Array, _Found]:
-            tries, _ = carry
-            return tries + 1, self._evaluate(inputs.target, self.propose(key, tries, inputs.target, given))
+        def propose(key: Key, attempt: Array) -> Point:
+            return self.propose(key, attempt, inputs.target, given)
 
-        def unsuccessful(carry: tuple[Array, _Found]) -> Array:
-            tries, found = carry
-            return ~found.is_valid & (tries < MAX_TRIES)
+        def evaluate(point: Point) -> _Found:
+            return self._evaluate(inputs.target, point)
 
-        none = jnp.int32(0)
-        shape = jax.eval_shape(attempt, (none, None))[1]
+        shape = jax.eval_shape(lambda: evaluate(propose(key, jnp.int32(0))))
         nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
-        return lax.while_loop(unsuccessful, attempt, (none, nothing))[1]
+        return first_valid(key, propose, evaluate, nothing)
 
     def _evaluate(self, target: Target, point: Point) -> _Found:
         starts = tuple(
@@ -322,12 +319,12 @@ class GibbsProcess:
     def wrappers(self) -> Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]]:
         """Ways to build the stepping program: as for the first chain, but that the whole of it is no single kernel."""
         modes = self.chain_blocks[0].process.modes() if self.chain_blocks else [Fusing.NOTHING]
-        return [_in_mode(mode) for mode in reversed(modes) if mode is not Fusing.WHOLE]
+        return [in_mode(mode, packs_target=False) for mode in reversed(modes) if mode is not Fusing.WHOLE]
 
     @property
     def start_wrappers(self) -> Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]]:
         """A start takes a run of the model: there is nothing to fuse."""
-        return [_in_mode(Fusing.NOTHING)]
+        return [in_mode(Fusing.NOTHING)]
 
     def finish(self, row: Point, inputs: Inputs) -> dict[str, Array]:
         """Constrained values of all sites, and deterministic sites."""
@@ -393,14 +390,3 @@ class GibbsProcess:
     def nan_positions(self, carry: GibbsChain) -> Any:
         """Of no use without the values that the other sites had."""
         return ()
-
-
-def _in_mode(mode: Fusing) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    def wrap(fn: Callable[..., Any]) -> Callable[..., Any]:
-        def traced(*args: Any) -> Any:
-            with fusing(mode):
-                return fn(*args)
-
-        return traced
-
-    return wrap

@@ -279,7 +279,7 @@ class HMCECS(Gibbs):
                 f"missing {missing}, unknown {unknown}"
             )
         _check_reference(target.model.facts.latents, self._proxy.reference_params)
-        (_, update), *_ = [(None, _Subsampling(1).new_update(target, ()))]
+        plates = tuple(_subsamples_of(target).items())
         estimated = EstimatedTarget(
             target.arrays,
             target.fixed,
@@ -287,7 +287,7 @@ class HMCECS(Gibbs):
             target.layout,
             target.forward_mode,
             {},
-            update.plates,  # type: ignore[attr-defined]
+            plates,
         )
         expansions = jax.eval_shape(self._expand, estimated)
         return replace(binding, target=replace(estimated, expansions=expansions))

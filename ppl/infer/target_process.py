@@ -18,7 +18,7 @@ from ppl.infer.launch import read_field
 from ppl.infer.target.gradient import GradientTarget, elementary_operations, pack
 from ppl.infer.target.start import evaluate_start, evaluate_value, find_start, find_value_start
 
-__all__ = ["STATISTICS", "Inputs", "TargetProcess", "fusing_modes", "mean_in_phase"]
+__all__ = ["STATISTICS", "Inputs", "TargetProcess", "fusing_modes", "in_mode", "mean_in_phase"]
 
 STATISTICS = "statistics"  # the field of the rows that holds what the summary tells about
 
@@ -138,12 +138,12 @@ class TargetProcess(ABC):
     @property
     def wrappers(self) -> Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]]:
         """Ways to build the stepping program: with as much in one kernel as is possible, then with less, then with nothing."""
-        return [_in_mode(mode) for mode in reversed(self.modes())]
+        return [in_mode(mode) for mode in reversed(self.modes())]
 
     @property
     def start_wrappers(self) -> Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]]:
         """The same for the program that finds a start; where that takes a run of the model, there is nothing to fuse."""
-        return self.wrappers if self.proposes_directly else [_in_mode(Fusing.NOTHING)]
+        return self.wrappers if self.proposes_directly else [in_mode(Fusing.NOTHING)]
 
     def modes(self) -> list[Fusing]:
         """What of a program can be one kernel, from nothing to all of it."""
@@ -221,12 +221,12 @@ def fusing_modes(target: GradientTarget, *, allows_whole: bool, with_gradient: b
     return modes
 
 
-def _in_mode(mode: Fusing) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Build a program with this choice of what is fused."""
+def in_mode(mode: Fusing, *, packs_target: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Build a program with this choice of what is fused; `packs_target`: unless the target is another in each iteration."""
 
     def wrap(fn: Callable[..., Any]) -> Callable[..., Any]:
         def traced(*args: Any) -> Any:
-            if mode in (Fusing.PARTS, Fusing.WHOLE):
+            if packs_target and mode in (Fusing.PARTS, Fusing.WHOLE):
                 args = tuple(_with_packed_target(arg, mode) if isinstance(arg, Inputs) else arg for arg in args)
             with fusing(mode):
                 return whole_program(fn)(*args)

@@ -22,7 +22,7 @@ from ppl.infer.target.enumeration import enumerated_log_density
 from ppl.trace import sample_sites, site_log_prob
 from ppl.util import not_jax_tracer
 
-__all__ = ["Conditional", "Element", "Point", "conditionals"]
+__all__ = ["Conditional", "Element", "Point", "conditionals", "point_shapes"]
 
 NOTHING: Mapping[str, int] = {}
 
@@ -32,6 +32,13 @@ class Point(NamedTuple):
 
     position: Array
     values: dict[str, Array]
+
+
+def point_shapes(target: Target) -> Point:
+    """Shapes and types of a point."""
+    position: Any = jax.ShapeDtypeStruct((target.layout.dimension,), target.layout.dtype)
+    values: Any = target.model.facts.shapes_apart()
+    return Point(position, values)
 
 
 class Element(NamedTuple):
@@ -66,6 +73,12 @@ class Conditional:
         return self.shape[: len(self.shape) - self.event_dim]
 
     @property
+    def _order(self) -> list[int]:
+        """The axes, those that are apart behind the other ones of the batch, the event last."""
+        batch = [axis for axis in range(len(self._batch)) if axis not in self.apart]
+        return [*batch, *self.apart, *range(len(self._batch), len(self.shape))]
+
+    @property
     def columns(self) -> int:
         """How many elements are updated at a time."""
         return prod(self._batch[axis] for axis in self.apart)
@@ -77,16 +90,12 @@ class Conditional:
 
     def _as_rows(self, value: Array, leading: int = 0) -> Array:
         """A value as `(rows, columns) + event`; `leading` axes in front are kept."""
-        order = [axis for axis in range(len(self._batch)) if axis not in self.apart] + list(self.apart)
-        rest = range(len(self._batch), len(self.shape))
-        axes = [*range(leading), *(axis + leading for axis in (*order, *rest))]
+        axes = [*range(leading), *(axis + leading for axis in self._order)]
         event = self.shape[len(self._batch) :]
         return value.transpose(axes).reshape((*value.shape[:leading], self.rows, self.columns, *event))
 
     def _from_rows(self, rows: Array) -> Array:
-        order = [axis for axis in range(len(self._batch)) if axis not in self.apart] + list(self.apart)
-        order += list(range(len(self._batch), len(self.shape)))
-        return rows.reshape([self.shape[axis] for axis in order]).transpose(np.argsort(order).tolist())
+        return rows.reshape([self.shape[axis] for axis in self._order]).transpose(np.argsort(self._order).tolist())
 
     def support(self, target: Target, point: Point) -> Array:
         """The states, `(K, rows, columns) + event`."""
@@ -225,15 +234,14 @@ def conditionals(target: Target, names: Sequence[str]) -> dict[str, Conditional]
         names: sites that it does not hold.
     """
     facts = target.model.facts
-    values = {name: jax.ShapeDtypeStruct(site.shape, site.dtype) for name, site in facts.apart.items()}
-    point = Point(jax.ShapeDtypeStruct((target.layout.dimension,), target.layout.dtype), values)  # type: ignore[arg-type]
+    point = point_shapes(target)
     num_states = _count_states(target, point, names)
     closed, found = jax.make_jaxpr(partial(_evaluate, num_states=num_states), return_shape=True)(target, point)
 
     def of_site(name: str) -> Conditional:
         site = facts.apart[name]
         batch = site.shape[: len(site.shape) - site.event_dim]
-        marks: Any = Point(False, {other: other == name for other in values})  # type: ignore[arg-type,misc]
+        marks: Any = Point(False, {other: other == name for other in point.values})  # type: ignore[arg-type,misc]
         is_input = jax.tree.leaves((jax.tree.map(lambda _: False, target), marks))
         entering = dependences(closed, [identity_of(batch) if own else None for own in is_input])[: len(found.factors)]
         dependent = [(number, along) for number, along in enumerate(entering) if along is not None]

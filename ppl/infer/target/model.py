@@ -197,6 +197,10 @@ class Facts:
     max_plate_nesting: int
     apart: dict[str, ApartSite]
 
+    def shapes_apart(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """Shapes and types of the values that are given from outside."""
+        return {name: jax.ShapeDtypeStruct(site.shape, site.dtype) for name, site in self.apart.items()}
+
 
 @dataclass(frozen=True, eq=False)
 class BoundModel:

@@ -23,6 +23,7 @@ __all__ = [
     "evaluate_value",
     "find_start",
     "find_value_start",
+    "first_valid",
     "propose_start",
 ]
 
@@ -92,7 +93,7 @@ def find_start(
     """Propose until potential energy and gradient are finite, at most `MAX_TRIES` times; the last try, and whether it is good."""
     nothing = jnp.zeros(target.layout.dimension, target.layout.dtype)
     none_yet = Start(nothing, jnp.zeros((), target.layout.dtype), nothing, jnp.zeros((), bool))
-    return _first_valid(key, propose, lambda position: evaluate_start(position, target, validate_grad), none_yet)
+    return first_valid(key, propose, lambda position: evaluate_start(position, target, validate_grad), none_yet)
 
 
 def evaluate_value(position: Array, target: GradientTarget) -> ValueStart:
@@ -105,10 +106,10 @@ def find_value_start(key: Key, propose: Callable[[Key, Array], Array], target: G
     """As `find_start`, where the potential energy alone has to be finite."""
     dtype = target.layout.dtype
     none_yet = ValueStart(jnp.zeros(target.layout.dimension, dtype), jnp.zeros((), dtype), jnp.zeros((), bool))
-    return _first_valid(key, propose, lambda position: evaluate_value(position, target), none_yet)
+    return first_valid(key, propose, lambda position: evaluate_value(position, target), none_yet)
 
 
-def _first_valid(key: Key, propose: Callable[[Key, Array], Array], evaluate: Callable[[Array], Any], none_yet: Any) -> Any:
+def first_valid(key: Key, propose: Callable[[Key, Array], Any], evaluate: Callable[[Any], Any], none_yet: Any) -> Any:
     """The first proposal whose evaluation `is_valid`, or the last of `MAX_TRIES`."""
 
     def attempt(carry: tuple[Array, Any]) -> tuple[Array, Any]:
