@@ -18,11 +18,11 @@ from ppl.infer.algorithms.protocols import HamiltonianParams, HamiltonianState
 from ppl.infer.arguments import check_flag, check_number
 from ppl.infer.binding import Binding
 from ppl.infer.facade import TargetKernel
-from ppl.infer.hamiltonian import adaptation_of, public_adaptation
+from ppl.infer.hamiltonian import Chain, adaptation_of, public_adaptation
 from ppl.infer.initialization import init_to_uniform
 from ppl.infer.target.gradient import GradientTarget
 from ppl.infer.target.start import Start
-from ppl.infer.target_process import Inputs, TargetProcess, fusing_modes, mean_in_phase
+from ppl.infer.target_process import Inputs, TargetProcess, fusing_modes
 from ppl.util import not_jax_tracer
 
 __all__ = ["BarkerMH", "BarkerMHState"]
@@ -56,30 +56,6 @@ class BarkerMHState(NamedTuple):
     mean_accept_prob: Any
     adapt_state: Any
     rng_key: Any
-
-
-class Chain(NamedTuple):
-    """The carry of a run.
-
-    Attributes:
-        rng_key: for the iterations to come.
-        i: iterations done.
-        state: what the next proposal needs.
-        info: of the last proposal.
-        warmup: step size, metric and their estimators.
-        mean_accept_prob: since the beginning, or since the end of warm-up.
-        nan_position: where an energy was first not a number after warm-up.
-        has_nan: whether there is such a place.
-    """
-
-    rng_key: Key
-    i: Array
-    state: HamiltonianState
-    info: BarkerInfo
-    warmup: WarmupState
-    mean_accept_prob: Array
-    nan_position: Array
-    has_nan: Array
 
 
 class StartPoint(NamedTuple):
@@ -164,18 +140,7 @@ class BarkerProcess(TargetProcess):
 
     def _close(self, carry: Chain, opening: Opening, potential_energy: Array, gradient: Array, schedule: Schedule) -> Chain:
         state, info = self.kernel.decide(carry.state, opening.proposal, potential_energy, gradient, opening.params)
-        i = carry.i + 1
-        is_first_nan = info.is_nan & ~carry.has_nan & (carry.i >= schedule.num_warmup)
-        return Chain(
-            rng_key=opening.rng_key,
-            i=i,
-            state=state,
-            info=info,
-            warmup=carry.warmup,
-            mean_accept_prob=mean_in_phase(carry.mean_accept_prob, info.accept_prob, i, schedule),
-            nan_position=lax.select(is_first_nan, info.last_position, carry.nan_position),
-            has_nan=carry.has_nan | is_first_nan,
-        )
+        return carry.after(opening.rng_key, state, info, schedule)
 
     def _learn(self, i: Array, signal: Signal, warmup: WarmupState, schedule: Schedule) -> WarmupState:
         return self.warmup.update(i, signal, warmup, schedule)
@@ -230,8 +195,7 @@ class BarkerProcess(TargetProcess):
 
     def nan_positions(self, carry: Chain) -> np.ndarray:
         """Where an energy was first not a number after warm-up."""
-        found = np.asarray(carry.has_nan).reshape(-1)
-        return np.asarray(carry.nan_position).reshape(len(found), -1)[found]
+        return carry.nan_positions()
 
 
 class BarkerMH(TargetKernel):

@@ -87,13 +87,13 @@ class HMCAdaptState(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """The carry of a run.
+    """The carry of a run, of this kernel and of others with gradients and the same warm-up.
 
     Attributes:
         rng_key: for the iterations to come.
         i: iterations done.
         state: what the next trajectory needs.
-        info: of the last trajectory.
+        info: of the last trajectory or proposal.
         warmup: step size, metric and their estimators.
         mean_accept_prob: since the beginning, or since the end of warm-up.
         nan_position: where an energy was first not a number after warm-up.
@@ -103,11 +103,31 @@ class Chain(NamedTuple):
     rng_key: Key
     i: Array
     state: HamiltonianState
-    info: HamiltonianInfo
+    info: Any
     warmup: WarmupState
     mean_accept_prob: Array
     nan_position: Array
     has_nan: Array
+
+    def after(self, rng_key: Key, state: HamiltonianState, info: Any, schedule: Schedule) -> "Chain":
+        """The carry after an iteration, before warm-up learns from it."""
+        i = self.i + 1
+        is_first_nan = info.is_nan & ~self.has_nan & (self.i >= schedule.num_warmup)
+        return Chain(
+            rng_key=rng_key,
+            i=i,
+            state=state,
+            info=info,
+            warmup=self.warmup,
+            mean_accept_prob=mean_in_phase(self.mean_accept_prob, info.accept_prob, i, schedule),
+            nan_position=lax.select(is_first_nan, info.last_position, self.nan_position),
+            has_nan=self.has_nan | is_first_nan,
+        )
+
+    def nan_positions(self) -> np.ndarray:
+        """Where an energy was first not a number after warm-up: `(k, d)`, of a carry with or without a chain axis."""
+        found = np.asarray(self.has_nan).reshape(-1)
+        return np.asarray(self.nan_position).reshape(len(found), -1)[found]
 
 
 class StartPoint(NamedTuple):
@@ -232,22 +252,7 @@ class HamiltonianProcess(TargetProcess):
     def _close(self, carry: Chain, rng_key: Key, trajectory: Any, schedule: Schedule) -> Chain:
         """The next state, and what is told about it."""
         state, info = packed(self.kernel).finish(trajectory)
-        return self.after(carry, rng_key, state, info, schedule)
-
-    def after(self, carry: Chain, rng_key: Key, state: HamiltonianState, info: HamiltonianInfo, schedule: Schedule) -> Chain:
-        """The chain after a trajectory, before warm-up learns from it."""
-        i = carry.i + 1
-        is_first_nan = info.is_nan & ~carry.has_nan & (carry.i >= schedule.num_warmup)
-        return Chain(
-            rng_key=rng_key,
-            i=i,
-            state=state,
-            info=info,
-            warmup=carry.warmup,
-            mean_accept_prob=mean_in_phase(carry.mean_accept_prob, info.accept_prob, i, schedule),
-            nan_position=lax.select(is_first_nan, info.last_position, carry.nan_position),
-            has_nan=carry.has_nan | is_first_nan,
-        )
+        return carry.after(rng_key, state, info, schedule)
 
     def _adapt(self, i: Array, chain: Chain, warmup: WarmupState, inputs: Inputs, key: Key) -> WarmupState:
         signal = Signal(position=chain.state.position, accept_prob=chain.info.accept_prob)
@@ -338,8 +343,7 @@ class HamiltonianProcess(TargetProcess):
 
     def nan_positions(self, carry: Chain) -> np.ndarray:
         """Where an energy was first not a number after warm-up."""
-        found = np.asarray(carry.has_nan).reshape(-1)
-        return np.asarray(carry.nan_position).reshape(len(found), -1)[found]
+        return carry.nan_positions()
 
 
 def public_adaptation(adapt: WarmupState, rng_key: Key, names: tuple[tuple[str, ...], ...] | None) -> HMCAdaptState:

@@ -108,7 +108,7 @@ class MixedProcess(GibbsProcess):
         draws = random.draw(carry.rng_key, self.target.layout.dtype, keys=3)
         params = process.warmup.params(chain.i, chain.warmup, inputs.schedule)
         state, values, info = self.kernel.step(draws.keys[1], chain.state, carry.values, elements, params)
-        moved = process.after(chain, chain.rng_key, state, info, inputs.schedule)
+        moved = chain.after(chain.rng_key, state, info, inputs.schedule)
         conditional = inputs._replace(target=elements.target(values))
         moved = process.adapted(chain, moved, conditional, draws.keys[2])
         told = (info.accept_prob[None],)
