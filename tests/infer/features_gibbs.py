@@ -13,6 +13,7 @@ from test_chains import Y, grouped, run
 
 import ppl
 import ppl.distributions as dist
+from ppl import _random
 from ppl.infer import MCMC
 
 
@@ -41,6 +42,24 @@ def exact_means() -> tuple[float, float]:
     weights = [p * np.exp(likelihood - 0.5 * ((mu - m) / 2) ** 2) for p, m in ((0.6, -1.0), (0.4, 1.0))]
     total = weights[0].sum() + weights[1].sum()
     return float(((weights[0] + weights[1]) * mu).sum() / total), float(weights[1].sum() / total)
+
+
+def words_used_twice(kernel: Any, patch: pytest.MonkeyPatch) -> int:
+    """How many counters of the generator one iteration uses more than once under one key and tag."""
+    state = kernel.init(random.key(1), 0, None, (Y,))
+    seen: list[tuple[Any, ...]] = []
+    right = _random.generate
+
+    def generate(key: Any, tag: int, first: Any, blocks: int) -> Any:
+        numbers = range(int(first), int(first) + blocks)
+        seen.extend((*np.asarray(key).tolist(), tag, number) for number in numbers)
+        return right(key, tag, first, blocks)
+
+    with patch.context() as inner, jax.disable_jit():
+        inner.setattr(_random, "generate", generate)
+        kernel.sample(state, (Y,))
+    assert len(seen) > 5
+    return len(seen) - len(set(seen))
 
 
 def same_draws_in_every_chain_method(kernel: Any) -> None:

@@ -237,6 +237,13 @@ def plated(y: Any) -> None:
     with ppl.plate("n", 6):
         z = ppl.sample("z", dist.Categorical(jnp.array([0.35, 0.65])))
         ppl.sample("y", dist.Normal(mu[z], sigma), obs=y)
+    ppl.deterministic("data", y)
+
+
+def draw_assignments(rng_key: Any, gibbs_sites: Any, hmc_sites: Any) -> Any:
+    residuals = (hmc_sites["data"][:, None] - hmc_sites["mu"]) / hmc_sites["sigma"]
+    logits = jnp.log(jnp.array([0.35, 0.65])) - 0.5 * residuals**2
+    return {"z": random.categorical(rng_key, logits).astype(gibbs_sites["z"].dtype)}
 
 
 def _plated_prior(rng: np.random.Generator, n: int) -> Draws:

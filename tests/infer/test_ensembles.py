@@ -266,7 +266,19 @@ def test_what_is_not_tuned_stays() -> None:
 REPLICATES, CHAINS, TIMES = 256, 21, 3
 
 
-@pytest.mark.parametrize(("kernel", "name", "burn_in", "spacing"), [(AIES, "simplex", 250, 50), (ESS, "truncated", 60, 10)])
+CALIBRATED = [
+    (AIES, "simplex", 250, 50),
+    (AIES, "truncated", 250, 50),
+    (AIES, "ordered", 250, 50),
+    (AIES, "subsampled", 250, 50),
+    (ESS, "simplex", 60, 10),
+    (ESS, "truncated", 60, 10),
+    (ESS, "ordered", 60, 10),
+    (ESS, "subsampled", 60, 10),
+]
+
+
+@pytest.mark.parametrize(("kernel", "name", "burn_in", "spacing"), CALIBRATED)
 def test_ranks_are_uniform(kernel: Any, name: str, burn_in: int, spacing: int) -> None:
     """Calibration as in `test_sbc`, among the walkers of an ensemble at three times: they are nearly independent.
 

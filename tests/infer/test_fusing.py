@@ -114,9 +114,9 @@ def draws(kernel, arguments, num_warmup=30, **options):
 @pytest.mark.parametrize("name", CASES)
 def test_same_draws_with_and_without(name, monkeypatch):
     model, arguments = CASES[name]
-    fused = draws(NUTS(model), arguments)
+    fused = draws(NUTS(model), arguments, num_warmup=8)
     monkeypatch.setattr("ppl.infer.target_process.MAX_FUSED_DIMENSION", 0)
-    plain = draws(NUTS(model), arguments)
+    plain = draws(NUTS(model), arguments, num_warmup=8)
     for site, values in fused.get_samples().items():
         assert np.isfinite(values).all()
         # Rounding differs, and a chain forgets what it was; the first iterations agree.

@@ -21,7 +21,6 @@ from test_sbc import Calibration, consistency, ranks_of, uniformity
 
 import ppl
 import ppl.distributions as dist
-from ppl import _random
 from ppl.diagnostics import effective_sample_size
 from ppl.infer import HMC, MCMC, NUTS, BarkerMH, init_to_value
 from ppl.infer.algorithms.discrete import DiscreteProposal
@@ -122,6 +121,7 @@ CONJUGATE = {
     "two normals": (joint_laws.TWO_NORMALS, joint_laws.draw_x),
     "variance": (joint_laws.VARIANCES, joint_laws.draw_tau2),
     "means": (joint_laws.MEANS, joint_laws.draw_mu_and_theta),
+    "assignments": (joint_laws.PLATED, joint_laws.draw_assignments),
 }
 
 
@@ -212,29 +212,11 @@ def test_a_constant_update_changes_nothing() -> None:
 # Keys
 
 
-def words_used_twice(kernel: Any, monkeypatch: pytest.MonkeyPatch) -> int:
-    """How many counters of the generator one iteration uses more than once under one key and tag."""
-    state = kernel.init(random.key(1), 0, None, (Y,))
-    seen: list[tuple[Any, ...]] = []
-    right = _random.generate
-
-    def generate(key: Any, tag: int, first: Any, blocks: int) -> Any:
-        numbers = range(int(first), int(first) + blocks)
-        seen.extend((*np.asarray(key).tolist(), tag, number) for number in numbers)
-        return right(key, tag, first, blocks)
-
-    with monkeypatch.context() as patch, jax.disable_jit():
-        patch.setattr(_random, "generate", generate)
-        kernel.sample(state, (Y,))
-    assert len(seen) > 10
-    return len(seen) - len(set(seen))
-
-
 def test_keys_are_used_once(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = DiscreteHMCGibbs(HMC(features_gibbs.switched, num_steps=1, trajectory_length=None))
-    assert words_used_twice(kernel, monkeypatch) == 0
+    assert features_gibbs.words_used_twice(kernel, monkeypatch) == 0
     faults_gibbs.one_key_for_all(monkeypatch)
-    assert words_used_twice(kernel, monkeypatch) > 0
+    assert features_gibbs.words_used_twice(kernel, monkeypatch) > 0
 
 
 # What is updated at a time

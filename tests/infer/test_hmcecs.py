@@ -336,6 +336,13 @@ KERNEL = HMCECS(NUTS(model), num_blocks=3)
 WITH_PROXY = HMCECS(NUTS(model), num_blocks=3, proxy=HMCECS.taylor_proxy({"mu": 0.4, "sigma": 1.2}))
 
 
+def test_keys_are_used_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = HMCECS(HMC(model, num_steps=1, trajectory_length=None), num_blocks=2)
+    assert features_gibbs.words_used_twice(kernel, monkeypatch) == 0
+    faults_gibbs.one_key_for_all(monkeypatch)
+    assert features_gibbs.words_used_twice(kernel, monkeypatch) > 0
+
+
 def test_chain_methods() -> None:
     features_gibbs.same_draws_in_every_chain_method(WITH_PROXY)
 

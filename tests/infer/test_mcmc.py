@@ -127,7 +127,7 @@ def test_postprocess_fn_of_the_driver() -> None:
     for method in ("parallel", jax.vmap):
         mcmc = run(**options, postprocess_fn=lambda z: {"double": 2 * z["sigma"]}, chain_method=method)
         assert list(mcmc.get_samples()) == ["double"]
-        np.testing.assert_allclose(mcmc.get_samples()["double"][:5], 2 * expected[:5], rtol=1e-3)
+        np.testing.assert_allclose(mcmc.get_samples()["double"][:5], 2 * expected[:5], rtol=1e-2)
 
 
 # Warm-up and continuation

@@ -122,6 +122,11 @@ def test_ranks_are_uniform(name: str) -> None:
 KERNEL = MixedHMC(HMC(features_gibbs.switched, trajectory_length=1.5), num_discrete_updates=3)
 
 
+def test_keys_are_used_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = MixedHMC(HMC(features_gibbs.switched, trajectory_length=1.0, step_size=0.5, **FIXED), num_discrete_updates=6)
+    assert features_gibbs.words_used_twice(kernel, monkeypatch) == 0
+
+
 def test_chain_methods() -> None:
     features_gibbs.same_draws_in_every_chain_method(KERNEL)
 
