@@ -1,5 +1,6 @@
 """Test settings: a compilation cache shared by the workers, and code generators of XLA that compile in a third of the time."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -20,3 +21,6 @@ jax.config.update("jax_compilation_cache_dir", os.environ.get("PPL_TEST_CACHE", 
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 jax.config.update("jax_traceback_in_locations_limit", 0)  # a tenth of the time for lowering, and nothing here reads them
+
+# Traced programs are millions of objects that stay: to look through all of them for cycles takes seconds each time.
+gc.set_threshold(100_000, 20, 1000)

@@ -389,8 +389,13 @@ def test_draws_of_truncated_laws_are_quantiles_wherever_the_bounds_lie(base: Any
             (dist.TwoSidedTruncatedDistribution, (low, high)),
         ):
             d = kind(base, *args)
-            slopes = jax.grad(lambda args, kind=kind: jnp.tanh(kind(base, *args).sample(key, (50,))).sum())(args)
-            out.append((d.sample(key, (50,)), d.icdf(draws.open_uniform(key, (50, len(low)))), d.support(d.sample(key)), slopes))
+
+            def bounded(args: Any, kind: Any = kind) -> Any:
+                x = kind(base, *args).sample(key, (50,))
+                return jnp.tanh(x).sum(), x
+
+            slopes, x = jax.grad(bounded, has_aux=True)(args)
+            out.append((x, d.icdf(draws.open_uniform(key, (50, len(low)))), d.support(x), slopes))
         return out
 
     for x, quantile, inside, slopes in run(random.key(1), low, high):
