@@ -63,7 +63,8 @@ class EnsembleLaunch:
 
     def prepare(self, keys: Key) -> Ensemble:
         """Begin to compile the start."""
-        return self.programs.prepare(self._start_name(keys), self._start, (keys, self.inputs, self.positions)).ensemble
+        arguments = keys, self.inputs, self.positions
+        return self.programs.prepare(self._start_name(keys), self._start, arguments, lambda: self.process.start_wrappers).ensemble
 
     def start(self, keys: Key, num_chains: int) -> list[Ensemble]:
         """Start all walkers at once.

@@ -247,8 +247,7 @@ class EnsembleSampler(TargetKernel):
     # Running
 
     def _new_process(self, binding: Binding, fields: tuple[str, ...]) -> Any:
-        propose = None if binding.model is None else self.propose
-        return EnsembleProcess(rules=self, target=binding.target, propose=propose, fields=fields)
+        return EnsembleProcess(rules=self, **self._settings(binding, fields))
 
     def launch(  # type: ignore[override]
         self,

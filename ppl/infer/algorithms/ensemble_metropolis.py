@@ -8,9 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ppl import _random as random
 from ppl._typing import Array, Key
-from ppl.infer.algorithms.ensembles import Reach, Walkers, check_setting, choose, random_pairs, select_walkers
+from ppl.infer.algorithms.ensembles import Reach, Walkers, check_setting, choose, draw, random_pairs, select_walkers
 from ppl.infer.algorithms.protocols import Target
 
 __all__ = ["AffineInvariant", "DEMove", "MetropolisInfo", "ProposalMove", "StretchMove"]
@@ -63,7 +62,7 @@ class StretchMove(ProposalMove):
     def propose(self, key: Key, active: Array, inactive: Array) -> tuple[Array, Array]:
         """Stretched positions, and `(d - 1) log z`."""
         m, d = active.shape
-        uniforms = random.draw(key, active.dtype, uniforms=2 * m).uniforms.reshape(2, m)
+        uniforms = draw(key, active.dtype, uniforms=2 * m).uniforms.reshape(2, m)
         z = (float(self.a - 1) * uniforms[0] + 1.0) ** 2 / float(self.a)
         partner = inactive[(uniforms[1] * len(inactive)).astype(jnp.int32)]
         return partner + z[:, None] * (active - partner), (d - 1) * jnp.log(z)
@@ -99,7 +98,7 @@ class DEMove(ProposalMove):
     def propose(self, key: Key, active: Array, inactive: Array) -> tuple[Array, Array]:
         """Shifted positions; the way back is as likely as the way there."""
         m, d = active.shape
-        draws = random.draw(key, active.dtype, uniforms=2 * m, normals=m)
+        draws = draw(key, active.dtype, uniforms=2 * m, normals=m)
         first, second = random_pairs(draws.uniforms.reshape(2, m), len(inactive))
         g0 = 2.38 / np.sqrt(2.0 * max(d, 1)) if self.g0 is None else self.g0
         factor = float(g0) * (1.0 + float(self.sigma) * draws.normals)
@@ -121,7 +120,7 @@ class AffineInvariant:
     def update(self, key: Key, active: Walkers, inactive: Array, target: Target) -> tuple[Walkers, MetropolisInfo]:
         """The walkers `(m, ...)` after one step each, given the positions of the other half."""
         m = len(active.position)
-        draws = random.draw(key, active.position.dtype, keys=1, uniforms=m + 1)
+        draws = draw(key, active.position.dtype, keys=1, uniforms=m + 1)
         moves = [move.propose for move in self.moves]
         position, log_factor = choose(draws.uniforms[m], self.weights, moves, draws.keys[0], active.position, inactive)
         energy = jax.vmap(target)(position)

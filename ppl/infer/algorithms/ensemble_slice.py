@@ -21,10 +21,12 @@ from ppl.infer.algorithms.ensembles import (
     check_setting,
     choose,
     covariance_root,
+    draw,
     normal_draws,
     random_pairs,
     select_walkers,
 )
+from ppl.infer.algorithms.fused import call_fused
 from ppl.infer.algorithms.protocols import Target
 
 __all__ = ["DifferentialMove", "DirectionMove", "EnsembleSlice", "GaussianMove", "KDEMove", "RandomMove", "SliceInfo"]
@@ -70,7 +72,7 @@ class DifferentialMove(DirectionMove):
     def directions(self, key: Key, inactive: Array) -> Array:
         """`x_r - x_s`, r and s different."""
         size = len(inactive)
-        first, second = random_pairs(random.draw(key, inactive.dtype, uniforms=2 * size).uniforms.reshape(2, size), size)
+        first, second = random_pairs(draw(key, inactive.dtype, uniforms=2 * size).uniforms.reshape(2, size), size)
         return inactive[first] - inactive[second]
 
 
@@ -97,7 +99,7 @@ class RandomMove(DirectionMove):
 
     def directions(self, key: Key, inactive: Array) -> Array:
         """Twice a unit vector."""
-        normals = random.draw(key, inactive.dtype, normals=inactive.size).normals.reshape(inactive.shape)
+        normals = draw(key, inactive.dtype, normals=inactive.size).normals.reshape(inactive.shape)
         tiny = jnp.finfo(inactive.dtype).tiny
         return 2.0 * normals / jnp.maximum(jnp.linalg.norm(normals, axis=1, keepdims=True), tiny)
 
@@ -137,7 +139,7 @@ class KDEMove(DirectionMove):
     def directions(self, key: Key, inactive: Array) -> Array:
         """`a - b`, both `x_j + h n`, n from N(0, cov)."""
         size, d = inactive.shape
-        draws = random.draw(key, inactive.dtype, keys=1, uniforms=2 * size)
+        draws = draw(key, inactive.dtype, keys=1, uniforms=2 * size)
         first, second = random_pairs(draws.uniforms.reshape(2, size), size)
         noise = normal_draws(draws.keys[0], covariance_root(inactive), size)
         # The difference of the noise of two draws has twice the covariance of one.
@@ -174,6 +176,16 @@ class _Slices(NamedTuple):
     iteration: Array
 
 
+class _Point(NamedTuple):
+    """Where each walker looks next: at which end, or in between; the offset `(m,)` and the position `(m, d)`."""
+
+    is_left: Array
+    is_right: Array
+    is_draw: Array
+    offset: Array
+    position: Array
+
+
 @dataclass(frozen=True)
 class EnsembleSlice:
     """Slice updates of one half of an ensemble along directions by one of several moves.
@@ -193,7 +205,7 @@ class EnsembleSlice:
     def update(self, key: Key, active: Walkers, inactive: Array, target: Target, scale: Array) -> tuple[Walkers, SliceInfo]:
         """The walkers `(m, ...)` after one step each, given the positions of the other half; `scale` multiplies the directions."""
         m = len(active.position)
-        draws = random.draw(key, active.position.dtype, keys=2, uniforms=3 * m + 1)
+        draws = draw(key, active.position.dtype, keys=2, uniforms=3 * m + 1)
         k_move, k_loop = draws.keys
         moves = [move.directions for move in self.moves]
         direction = scale * choose(draws.uniforms[3 * m], self.weights, moves, k_move, inactive)
@@ -243,13 +255,21 @@ class EnsembleSlice:
 
         So the program holds the target once, and a walker waits for the slowest of its half once, not after each phase.
         """
-        uniforms = random.draw(key, level.dtype, uniforms=level.size, stage=slices.iteration).uniforms
+        point = call_fused(self._next_point, key, slices, position, direction)
+        energy = jax.vmap(target)(point.position)
+        return call_fused(self._go_on, slices, point, energy, level)
+
+    def _next_point(self, key: Key, slices: _Slices, position: Array, direction: Array) -> _Point:
+        uniforms = random.draw(key, slices.left.dtype, uniforms=slices.left.size, stage=slices.iteration).uniforms
         is_left = ~slices.is_done & (slices.left_steps > 0)
         is_right = ~slices.is_done & ~is_left & (slices.right_steps > 0)
         is_draw = ~(slices.is_done | is_left | is_right)
         between = slices.left + uniforms * (slices.right - slices.left)
         at = jnp.where(is_left, slices.left, jnp.where(is_right, slices.right, jnp.where(is_draw, between, slices.offset)))
-        energy = jax.vmap(target)(position + at[:, None] * direction)
+        return _Point(is_left, is_right, is_draw, at, position + at[:, None] * direction)
+
+    def _go_on(self, slices: _Slices, point: _Point, energy: Array, level: Array) -> _Slices:
+        is_left, is_right, is_draw, at, _ = point
         # An energy that is not a number, or minus infinity, is outside.
         is_inside = (energy <= level) & jnp.isfinite(energy)
         is_accepted, is_missed = is_draw & is_inside, is_draw & ~is_inside
