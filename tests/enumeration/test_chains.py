@@ -334,6 +334,32 @@ def scanned_without_history() -> None:
     scan(step, 0.0, Y, history=0)
 
 
+def scanned_beside_constants() -> None:
+    """Beside a chain, a state of its own in each step, with a weight that is the same in all of them."""
+    locs, u = locs_site(), ppl.sample("u", dist.Normal(0.0, 1.0))
+
+    def step(z: Any, y: Any) -> tuple[Any, None]:
+        z = ppl.sample("z", dist.Categorical(Vindex(ROWS)[z]))
+        w = ppl.sample("w", dist.Bernoulli(0.4))
+        ppl.factor("weight", 0.7 * u * w)
+        ppl.sample("x", normal(locs[z]), obs=y)
+        return z, None
+
+    scan(step, 0, Y[:4])
+
+
+def scanned_constants() -> None:
+    """A state of its own in each step, with a weight that is the same in all of them, and no chain."""
+    u = ppl.sample("u", dist.Normal(0.0, 1.0))
+
+    def step(carry: Any, _: Any) -> tuple[Any, None]:
+        w = ppl.sample("w", dist.Bernoulli(0.4))
+        ppl.factor("weight", 0.7 * u * w)
+        return carry, None
+
+    scan(step, None, None, length=3)
+
+
 def scanned_and_scaled() -> None:
     """Scales and observed discrete sites in the body, and a deterministic site in between."""
     u = ppl.sample("u", dist.Normal(0.0, 1.0))
@@ -377,6 +403,8 @@ SCANNED = [
     Case(scanned_factorial, z_of(4) | z_of(4, support=TWO, name="w"), LOCS_PARAM, drawn=True),
     Case(scanned_under_a_global_state, {"g": (TWO, ()), **z_of(5, support=TWO)}, LOCS_PARAM, drawn=True),
     Case(scanned_without_history, z_of(5), LOCS_PARAM),
+    Case(scanned_beside_constants, z_of(4) | z_of(4, support=TWO, name="w"), {**LOCS_PARAM, "u": 0.9}),
+    Case(scanned_constants, z_of(3, support=TWO, name="w"), {"u": 0.9}),
     Case(scanned_and_scaled, z_of(4), {"u": 0.2}),
 ]
 CASES = [*UNROLLED, *SCANNED]
