@@ -1,6 +1,6 @@
 """An ensemble of chains as the run executes it, and the public states that are assembled from it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -258,9 +258,10 @@ class EnsembleProcess:
         energies = jnp.full(len(position), jnp.nan, position.dtype)
         return self.ensemble_at(rng_key, Walkers(position=position, potential_energy=energies), inner_state)
 
-    def nan_positions(self, carry: Ensemble) -> np.ndarray:
-        """Positions `(k, d)` after warm-up at which an energy was not a number."""
-        return np.asarray(carry.nan_position)[np.newaxis][: int(carry.has_nan)]
+    def nan_places(self, carry: Ensemble, inputs: Inputs) -> Iterator[tuple[GradientTarget, np.ndarray]]:
+        """The position after warm-up at which an energy was not a number, if there was one, with the target."""
+        if carry.has_nan:
+            yield inputs.target, np.asarray(carry.nan_position)
 
 
 def with_key(inner_state: Any, key: Key) -> Any:

@@ -1,6 +1,6 @@
 """A chain of block updates: some blocks draw values of their sites, the others are chains on the conditional target of theirs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -387,6 +387,14 @@ class GibbsProcess:
         count: Any = np.zeros(np.shape(carry.i), np.int32)
         return carry._replace(i=count, chains=chains)
 
-    def nan_positions(self, carry: GibbsChain) -> Any:
-        """Of no use without the values that the other sites had."""
-        return ()
+    def nan_places(self, carry: GibbsChain, inputs: Inputs) -> Iterator[tuple[Target, np.ndarray]]:
+        """Positions after warm-up at which an energy was not a number, with the target; other sites are as they are at the end."""
+        count, depth = np.size(carry.i), np.ndim(carry.i)
+        for i in range(count):
+            own = jax.tree.map(lambda x, i=i: np.reshape(x, (count, *np.shape(x)[depth:]))[i], (carry.chains, carry.values))
+            chains, values = own
+            parts = [np.asarray(block.process.position_of(chain)) for block, chain in zip(self.chain_blocks, chains)]
+            for number, (block, chain) in enumerate(zip(self.chain_blocks, chains)):
+                for position in block.process.nan_positions(chain):
+                    joint = np.concatenate([*parts[:number], position, *parts[number + 1 :]])
+                    yield replace(inputs.target, fixed=values), joint

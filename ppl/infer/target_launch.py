@@ -1,5 +1,6 @@
 """A kernel on a target, bound to arguments and ready to run."""
 
+import itertools
 from typing import Any
 
 import jax
@@ -126,11 +127,10 @@ class TargetLaunch:
 
     def problems(self, carries: list[Any]) -> list[str]:
         """Where, after warm-up, an energy was not a number, and why."""
-        for carry in carries:
-            positions = self.process.nan_positions(carry)
-            if len(positions) and self.binding.model is not None:
-                return explain(self.inputs.target, positions[0])
-        return []
+        if self.binding.model is None:
+            return []
+        places = itertools.chain.from_iterable(self.process.nan_places(carry, self.inputs) for carry in carries)
+        return next((explain(target, position) for target, position in places), [])
 
     def expand(self, rows: dict[str, Any]) -> dict[str, Any]:
         """The statistics by name."""

@@ -1,7 +1,7 @@
 """A chain on a target, as the run executes it: how it starts, what of it is one kernel, how its public state is assembled."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -193,6 +193,10 @@ class TargetProcess(ABC):
     def nan_positions(self, carry: Any) -> Any:
         """Positions `(k, d)` after warm-up at which an energy was not a number, of a carry with or without a chain axis."""
         return ()
+
+    def nan_places(self, carry: Any, inputs: Inputs) -> Iterator[tuple[Any, np.ndarray]]:
+        """The same positions, each with the target that was asked."""
+        return ((inputs.target, position) for position in self.nan_positions(carry))
 
 
 def mean_in_phase(mean: Array, value: Array, i: Array, schedule: Schedule) -> Array:

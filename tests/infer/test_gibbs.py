@@ -409,4 +409,20 @@ def test_enumerated_sites_can_be_drawn() -> None:
 
 def test_the_state_of_blocks() -> None:
     kernel = Gibbs([(DiscreteGibbs(features_gibbs.switched), ["k"]), (HMC(features_gibbs.switched), None)])
-    assert isinstance(run(kernel, num_warmup=5, num_samples=2).last_state, GibbsState)
+    assert isinstance(run(kernel, num_warmup=40, num_samples=2).last_state, GibbsState)
+
+
+@pytest.mark.parametrize("method", ["sequential", "vectorized"])
+def test_energies_that_are_not_numbers_are_reported(method: str) -> None:
+    """Also where several blocks are chains, in the coordinates of all of them."""
+
+    def root() -> None:
+        k = ppl.sample("k", dist.Bernoulli(0.4))
+        x, z = (ppl.sample(name, dist.Normal(0.0, 1.0)) for name in "xz")
+        ppl.sample("y", dist.Normal(jnp.sqrt(x + 0.8) + 0.0 * z, 1.0 + k), obs=1.0)
+
+    kernel = Gibbs([(DiscreteGibbs(root), ["k"]), (BarkerMH(root), ["z"]), (HMC(root, num_steps=3, trajectory_length=None), ["x"])])
+    mcmc = MCMC(kernel, num_warmup=50, num_samples=100, num_chains=2, chain_method=method, progress_bar=False)
+    with pytest.warns(UserWarning, match=r"not a number.*site 'y' ~ Normal.*loc=nan"):
+        mcmc.run(random.key(0))
+    assert (np.asarray(mcmc.get_samples()["x"]) >= -0.8).all()

@@ -334,6 +334,18 @@ def test_numbers_that_are_not_numbers_while_sampling_are_reported() -> None:
     assert (np.asarray(mcmc.get_samples()["x"]) <= 0.7).all()
 
 
+def test_parameters_that_are_not_numbers_while_sampling_are_reported() -> None:
+    """They are said in the warning, and are no error of the run, whose draws are good."""
+
+    def root() -> None:
+        x = ppl.sample("x", dist.Normal(0.0, 1.0))
+        ppl.sample("y", dist.Normal(jnp.sqrt(x + 0.8), 1.0), obs=1.0)
+
+    with pytest.warns(UserWarning, match=r"not a number.*site 'y' ~ Normal.*loc=nan"):
+        mcmc = edge_run(root, num_warmup=50, num_samples=200)
+    assert (np.asarray(mcmc.get_samples()["x"]) >= -0.8).all()
+
+
 def check_float64() -> None:
     mcmc = run(KERNEL, jnp.asarray(np.asarray(Y, np.float64)))
     assert mcmc.get_samples()["mu"].dtype == jnp.float64

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from ppl._typing import Array, Message
+from ppl.distributions import validation_enabled
 from ppl.infer.target.density import Target, bound_trace
 from ppl.trace import sample_sites, site_log_prob
 
@@ -15,7 +16,7 @@ __all__ = ["explain"]
 MAX_REASONS = 5
 
 
-def explain(target: Target, position: Array) -> list[str]:
+def explain(target: Target, position: Array | np.ndarray) -> list[str]:
     """What is wrong at a position, one sentence for each site that is to blame; empty where nothing is.
 
     Args:
@@ -23,9 +24,10 @@ def explain(target: Target, position: Array) -> list[str]:
         position: an unconstrained position `(d,)`.
     """
     position = jax.numpy.asarray(position)
-    sites, _ = bound_trace(target.model, target.arrays, target.layout.unravel(position), target.fixed, enumerate=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what lies outside a support is said in the reasons
+    # Parameters that are not valid, and values outside a support, are said in the reasons.
+    with validation_enabled(False), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sites, _ = bound_trace(target.model, target.arrays, target.layout.unravel(position), target.fixed, enumerate=True)
         reasons = [_density_reason(name, site) for name, site in sample_sites(sites).items() if "_slot" not in site["infer"]]
     found = [reason for reason in reasons if reason is not None]
     if not found:
@@ -109,7 +111,10 @@ def _short(value: Any) -> str:
 
 
 def _gradient_reasons(target: Target, position: Array) -> list[str]:
-    _, gradient = jax.value_and_grad(target)(position) if not target.forward_mode else (None, jax.jacfwd(target)(position))
+    energy = target(position)
+    if not np.isfinite(energy):
+        return [f"the log density is {-float(energy)}, though that of every site is finite: their sum, or its estimate, overflows"]
+    gradient = (jax.jacfwd if target.forward_mode else jax.grad)(target)(position)
     parts = target.layout.unravel_host(np.asarray(gradient))
     values = target.constrain(position, deterministic=False)
     return [
