@@ -219,7 +219,7 @@ class EnsembleProcess:
     def wrappers(self) -> Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]]:
         """Random numbers, and the arithmetic between energies, as kernels of their own; or all left to the compiler."""
         modes = fusing_modes(self.target, allows_whole=False, with_gradient=False)
-        return [in_mode(mode, packs_target=False) for mode in (Fusing.UPDATES, Fusing.NOTHING) if mode in modes]
+        return [in_mode(mode) for mode in (Fusing.UPDATES, Fusing.NOTHING) if mode in modes]
 
     @property
     def start_wrappers(self) -> Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]]:
