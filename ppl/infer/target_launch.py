@@ -14,7 +14,7 @@ from ppl.infer.launch import NO_DISCRETE, is_traced, words_of_chain
 from ppl.infer.map_draws import map_draws
 from ppl.infer.run.programs import Programs
 from ppl.infer.target.density import Target
-from ppl.infer.target.diagnose import explain
+from ppl.infer.target.diagnose import explain, is_impossible
 from ppl.infer.target_process import Inputs, TargetProcess
 
 __all__ = ["TargetLaunch"]
@@ -130,7 +130,7 @@ class TargetLaunch:
         if self.binding.model is None:
             return []
         places = itertools.chain.from_iterable(self.process.nan_places(carry, self.inputs) for carry in carries)
-        return next((explain(target, position) for target, position in places), [])
+        return next((explain(target, position) for target, position in places if not is_impossible(target, position)), [])
 
     def expand(self, rows: dict[str, Any]) -> dict[str, Any]:
         """The statistics by name."""

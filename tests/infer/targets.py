@@ -87,6 +87,15 @@ MIXTURE = ExactTarget(
 HALF_LINE = ExactTarget("half_line", 1, lambda q: q[0] - 1.5 * jnp.log(q[0]), lambda rng, n: rng.gamma(2.5, size=(n, 1)))
 
 
+def _wall_potential(q: Array) -> Array:
+    outside = q[0] < 0
+    return jnp.where(outside, 1e6, q[0]) + jnp.sqrt(jnp.where(outside, 0.0 * q[0], 1.0))
+
+
+# A density on x > 0; elsewhere the potential is a million, and its gradient is not a number
+WALL = ExactTarget("wall", 1, _wall_potential, lambda rng, n: rng.exponential(size=(n, 1)))
+
+
 def params_of(step_size: float, *blocks: Any, warming_up: bool = False) -> HamiltonianParams:
     """A fixed step size, and the metric of these blocks of M^-1."""
     inverse = tuple(jnp.asarray(block, jnp.result_type(float)) for block in blocks)

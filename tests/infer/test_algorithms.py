@@ -12,6 +12,7 @@ from targets import (
     CURVED,
     HALF_LINE,
     MIXTURE,
+    WALL,
     Z_LIMIT,
     ExactTarget,
     displacement,
@@ -24,8 +25,10 @@ from targets import (
 )
 
 from ppl._typing import Array
+from ppl.infer.algorithms.barker import Barker
 from ppl.infer.algorithms.hmc import HMC
 from ppl.infer.algorithms.metric import EuclideanKinetic, metric_from_inverse, momentum_of
+from ppl.infer.algorithms.nuts import NUTS
 from ppl.infer.algorithms.protocols import HamiltonianParams
 
 BLOCK = np.array([[0.9, 0.4], [0.4, 1.5]])
@@ -231,6 +234,14 @@ def test_not_a_number_is_a_divergence() -> None:
     info = jax.tree.map(np.asarray, moves.info)
     assert info.is_nan.any() and info.diverging[info.is_nan].all() and (info.accept_prob[info.is_nan] == 0).all()
     assert (info.last_position[info.is_nan] <= 0).all()
+
+
+@pytest.mark.parametrize("kernel", [HMC(num_steps=4), NUTS(), Barker()], ids=lambda kernel: type(kernel).__name__)
+def test_a_gradient_that_overflows_high_up_is_no_fault(kernel: Any) -> None:
+    """It is a divergence, no number that is not one to be reported; and the law stays (z < 5)."""
+    moves = move(kernel, WALL, unit_params(1.2, 1), num=20_000, iterations=3)
+    assert not np.asarray(moves.info.is_nan).any()
+    assert (moves.ends > 0).all() and displacement(moves) < Z_LIMIT
 
 
 def test_draws_are_a_function_of_the_key() -> None:

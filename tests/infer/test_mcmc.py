@@ -334,6 +334,18 @@ def test_numbers_that_are_not_numbers_while_sampling_are_reported() -> None:
     assert (np.asarray(mcmc.get_samples()["x"]) <= 0.7).all()
 
 
+def test_where_a_site_has_density_zero_the_others_do_not_matter() -> None:
+    """Nothing is reported (a warning is an error here)."""
+
+    def wall() -> None:
+        x = ppl.sample("x", dist.Normal(0.0, 1.0))
+        ppl.factor("wall", jnp.where(x > 0.7, -jnp.inf, 0.0))
+        ppl.factor("hole", jnp.where(x > 0.7, jnp.nan, 0.0))
+
+    mcmc = edge_run(wall, num_warmup=50, num_samples=200)
+    assert (np.asarray(mcmc.get_samples()["x"]) <= 0.7).all()
+
+
 def test_parameters_that_are_not_numbers_while_sampling_are_reported() -> None:
     """They are said in the warning, and are no error of the run, whose draws are good."""
 

@@ -20,7 +20,7 @@ from ppl._typing import Array, Key
 from ppl.infer.algorithms.fused import call_fused
 from ppl.infer.algorithms.metric import from_whitened, to_whitened_gradient
 from ppl.infer.algorithms.protocols import HamiltonianParams, HamiltonianState, Target, tree_select
-from ppl.infer.algorithms.trajectory import init_state
+from ppl.infer.algorithms.trajectory import init_state, is_unexplained
 
 __all__ = ["Barker", "BarkerInfo", "Proposal"]
 
@@ -101,7 +101,7 @@ class Barker:
         info = BarkerInfo(
             accept_prob=accept_prob,
             last_position=proposal.position,
-            is_nan=jnp.isnan(log_ratio) & (potential_energy != jnp.inf),
+            is_nan=is_unexplained(log_ratio, potential_energy, state.potential_energy),
         )
         return tree_select(proposal.uniform < accept_prob, end, state), info
 

@@ -13,7 +13,7 @@ from ppl import _random as random
 from ppl._typing import Array, Key
 from ppl.infer.algorithms.metric import EuclideanKinetic, Kinetic, momentum_of
 from ppl.infer.algorithms.protocols import HamiltonianInfo, HamiltonianParams, HamiltonianState, Target, tree_select
-from ppl.infer.algorithms.trajectory import MAX_ENERGY_ERROR, energy_error, init_state, walk
+from ppl.infer.algorithms.trajectory import MAX_ENERGY_ERROR, energy_error, init_state, is_unexplained, walk
 
 __all__ = ["HMC"]
 
@@ -131,6 +131,6 @@ class HMC:
             trajectory_length=trajectory.step_size * trajectory.num_steps.astype(trajectory.step_size.dtype),
             diverging=error > MAX_ENERGY_ERROR,
             last_position=trajectory.position,
-            is_nan=jnp.isnan(trajectory.energy),
+            is_nan=is_unexplained(trajectory.energy, trajectory.potential_energy, trajectory.initial_energy),
         )
         return tree_select(accepted, end, trajectory.start), info

@@ -16,7 +16,7 @@ from ppl import _random as random
 from ppl._typing import Array, Key
 from ppl.infer.algorithms.metric import EuclideanKinetic, Kinetic, momentum_of
 from ppl.infer.algorithms.protocols import HamiltonianInfo, HamiltonianParams, HamiltonianState, Target, tree_select
-from ppl.infer.algorithms.trajectory import MAX_ENERGY_ERROR, energy_error
+from ppl.infer.algorithms.trajectory import MAX_ENERGY_ERROR, energy_error, is_unexplained
 
 __all__ = ["Discrete", "MixedHMC", "Move"]
 
@@ -197,6 +197,6 @@ class MixedHMC:
             trajectory_length=length,
             diverging=error > MAX_ENERGY_ERROR,
             last_position=end.state.position,
-            is_nan=jnp.isnan(after),
+            is_nan=is_unexplained(after, end.state.potential_energy - end.change, before),
         )
         return state, values, info

@@ -14,7 +14,7 @@ from ppl import _random as random
 from ppl._typing import Array, Key
 from ppl.infer.algorithms.metric import EuclideanKinetic, Kinetic, momentum_of
 from ppl.infer.algorithms.protocols import HamiltonianInfo, HamiltonianParams, HamiltonianState, Target
-from ppl.infer.algorithms.trajectory import MAX_ENERGY_ERROR, energy_error, init_state, walk
+from ppl.infer.algorithms.trajectory import MAX_ENERGY_ERROR, energy_error, init_state, is_unexplained, walk
 from ppl.infer.algorithms.uturn import Leaf, checkpoint_slot, closing_subtrees, is_turning_across, new_checkpoints
 
 __all__ = ["NUTS"]
@@ -247,7 +247,7 @@ class NUTS:
             num_steps=trajectory.num_steps + 1,
             sum_accept_prob=trajectory.sum_accept_prob + jnp.exp(-jnp.maximum(error, 0.0)),
             diverging=error > self.max_energy_error,
-            is_nan=(energy != energy) & ~jnp.isinf(potential_energy),
+            is_nan=is_unexplained(energy, potential_energy, trajectory.initial_energy, self.max_energy_error),
         )
 
     def _end_doubling(

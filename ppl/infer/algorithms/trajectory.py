@@ -20,7 +20,7 @@ from ppl.infer.algorithms.protocols import (
     TrajectoryKernel,
 )
 
-__all__ = ["init_state", "walk", "walk_on"]
+__all__ = ["energy_error", "init_state", "is_unexplained", "walk", "walk_on"]
 
 MAX_ENERGY_ERROR = 1000.0  # Stan reference manual, "Divergent transitions"
 
@@ -53,3 +53,11 @@ def energy_error(energy: Array, initial_energy: Array) -> Array:
     """H - H0, infinite where it is not a number."""
     error = energy - initial_energy
     return lax.select(lax.is_finite(error), error, lax.full_like(error, float("inf")))
+
+
+def is_unexplained(energy: Array, potential_energy: Array, initial_energy: Array, max_error: float = MAX_ENERGY_ERROR) -> Array:
+    """Whether an energy is not a number where the potential alone does not make a divergence.
+
+    High up in the tails gradients overflow: that is a step too long, and no fault of the model.
+    """
+    return (energy != energy) & ~(potential_energy - initial_energy > max_error)

@@ -1,6 +1,8 @@
 """Why a position has no finite density: which site, which value, which parameter. Runs the model with concrete numbers."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -11,7 +13,7 @@ from ppl.distributions import validation_enabled
 from ppl.infer.target.density import Target, bound_trace
 from ppl.trace import sample_sites, site_log_prob
 
-__all__ = ["explain"]
+__all__ = ["explain", "is_impossible"]
 
 MAX_REASONS = 5
 
@@ -24,23 +26,41 @@ def explain(target: Target, position: Array | np.ndarray) -> list[str]:
         position: an unconstrained position `(d,)`.
     """
     position = jax.numpy.asarray(position)
-    # Parameters that are not valid, and values outside a support, are said in the reasons.
-    with validation_enabled(False), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        sites, _ = bound_trace(target.model, target.arrays, target.layout.unravel(position), target.fixed, enumerate=True)
-        reasons = [_density_reason(name, site) for name, site in sample_sites(sites).items() if "_slot" not in site["infer"]]
+    with _judging_nothing():
+        reasons = [_density_reason(name, site, log_prob) for name, site, log_prob in _densities(target, position)]
     found = [reason for reason in reasons if reason is not None]
     if not found:
         found = _gradient_reasons(target, position)
     return found[:MAX_REASONS]
 
 
-def _density_reason(name: str, site: Message) -> str | None:
+def is_impossible(target: Target, position: Array | np.ndarray) -> bool:
+    """Whether a site has density 0 at a position, so that it does not matter what the others have."""
+    with _judging_nothing():
+        return any(np.isneginf(log_prob).any() for _, _, log_prob in _densities(target, jax.numpy.asarray(position)))
+
+
+@contextmanager
+def _judging_nothing() -> Iterator[None]:
+    """No errors for parameters that are not valid and values outside a support: the reasons say so."""
+    with validation_enabled(False), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _densities(target: Target, position: Array) -> Iterator[tuple[str, Message, np.ndarray]]:
+    """Sites that are not summed out, with their log densities."""
+    sites, _ = bound_trace(target.model, target.arrays, target.layout.unravel(position), target.fixed, enumerate=True)
+    for name, site in sample_sites(sites).items():
+        if "_slot" not in site["infer"]:
+            yield name, site, _in_best_state(site, np.asarray(site_log_prob(site)))
+
+
+def _density_reason(name: str, site: Message, log_prob: np.ndarray) -> str | None:
     """Why the log density of a site is not finite, or None if it is."""
     value = np.asarray(site["value"])
     kind = "observed" if site["is_observed"] else "latent"
     fn = type(_innermost(site["fn"])).__name__
-    log_prob = _in_best_state(site, np.asarray(site_log_prob(site)))
     bad = ~np.isfinite(log_prob)
     if not bad.any():
         return None
@@ -119,7 +139,7 @@ def _gradient_reasons(target: Target, position: Array) -> list[str]:
     values = target.constrain(position, deterministic=False)
     return [
         f"site {name!r} (latent): the log density is finite but its gradient is {_short(part)} at value {_short(values[name])}; a "
-        "function in the model has no derivative there (sqrt or norm at 0, or a jnp.where around one)"
+        "function in the model has no derivative there (sqrt or norm at 0, or a jnp.where around one), or it overflows"
         for name, part in parts.items()
         if not np.isfinite(part).all()
     ]
