@@ -88,8 +88,7 @@ def test_shapes() -> None:
     assert d.event_dim == 0 and not d.is_discrete
     assert "batch shape (3, 2) and event shape ()>" in repr(d) and "Gauss object at 0x" in repr(d)
     assert Gauss.infer_shapes((3, 1), scale=(2,)) == ((3, 2), ())
-    with pytest.raises(NotImplementedError, match="Simplicial.infer_shapes"):
-        Simplicial.infer_shapes((3,))
+    assert Simplicial.infer_shapes((2, 3)) == ((2,), (3,))
 
 
 def test_no_operation_before_a_density_is_asked_for(no_jax: None) -> None:

@@ -9,7 +9,7 @@ import pytest
 import scipy.stats as st
 from jax import random
 
-from ppl.distributions import constraints
+from ppl.distributions import LKJ, Wishart, constraints
 from ppl.distributions.continuous.multivariate_normal import LowRankMultivariateNormal, MultivariateNormal, MultivariateStudentT
 from ppl.distributions.continuous.series import EulerMaruyama, GaussianRandomWalk, GaussianStateSpace
 from ppl.distributions.continuous.vectors import CAR, CirculantNormal, Dirichlet, ZeroSumNormal
@@ -345,6 +345,10 @@ def test_shapes_from_shapes() -> None:
     assert LowRankMultivariateNormal.infer_shapes((2,), (3, 2, 1), (2,)) == ((3,), (2,))
     assert MultivariateStudentT.infer_shapes((3,), (2,), (2, 2)) == ((3,), (2,))
     assert Dirichlet.infer_shapes((4, 3)) == ((4,), (3,))
+    assert CAR.infer_shapes((), (2,), (), (3, 3)) == ((2,), (3,))
+    assert Wishart.infer_shapes((4, 1), (), (), (2, 3, 3)) == ((4, 2), (3, 3))
+    with pytest.raises(NotImplementedError, match=r"LKJ.infer_shapes is not implemented for {'dimension': \(\)}"):
+        LKJ.infer_shapes(())
 
 
 @pytest.mark.parametrize(

@@ -118,18 +118,6 @@ class MultivariateNormal(CovarianceParameters):
         batch_shape = np.broadcast_shapes(np.shape(self.loc)[:-1], np.shape(matrix)[:-2])
         super().__init__(batch_shape, (d,), validate_args=validate_args)
 
-    @classmethod
-    def infer_shapes(  # type: ignore[override]
-        cls,
-        loc: Shape = (),
-        covariance_matrix: Shape | None = None,
-        precision_matrix: Shape | None = None,
-        scale_tril: Shape | None = None,
-    ) -> tuple[Shape, Shape]:
-        """Batch shape and event shape, from the shapes of the parameters."""
-        matrix = next(shape for shape in (covariance_matrix, precision_matrix, scale_tril) if shape is not None)
-        return np.broadcast_shapes(loc[:-1], matrix[:-2]), tuple(matrix[-1:])
-
     def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
         """`loc + L eps` with standard normal `eps`, or `loc + M'^-1 eps` for a precision `M M'`."""
         eps = random.normal(key, self.shape(sample_shape), dtype=self._dtype)
@@ -209,13 +197,8 @@ class LowRankMultivariateNormal(Distribution):
         if shape[-2] != d:
             raise ValueError(f"{owner}: cov_factor of shape {shape} must end in ({d}, m), since cov_diag has {d} entries")
         self.loc = as_vector(owner, self.loc, d, self.cov_diag)
-        batch_shape, event_shape = self.infer_shapes(np.shape(self.loc), shape, np.shape(self.cov_diag))
-        super().__init__(batch_shape, event_shape, validate_args=validate_args)
-
-    @classmethod
-    def infer_shapes(cls, loc: Shape, cov_factor: Shape, cov_diag: Shape) -> tuple[Shape, Shape]:  # type: ignore[override]
-        """Batch shape and event shape, from the shapes of the parameters."""
-        return np.broadcast_shapes(loc[:-1], cov_factor[:-2], cov_diag[:-1]), tuple(cov_diag[-1:])
+        batch_shape = np.broadcast_shapes(np.shape(self.loc)[:-1], shape[:-2], np.shape(self.cov_diag)[:-1])
+        super().__init__(batch_shape, (d,), validate_args=validate_args)
 
     @property
     def _weighted_factor(self) -> Array:
@@ -324,13 +307,8 @@ class MultivariateStudentT(Distribution):
         self.df = as_float(df)
         self.loc = as_vector("MultivariateStudentT", loc, d, scale_tril)
         self.scale_tril = scale_tril
-        batch_shape, event_shape = self.infer_shapes(np.shape(self.df), np.shape(self.loc), np.shape(scale_tril))
-        super().__init__(batch_shape, event_shape, validate_args=validate_args)
-
-    @classmethod
-    def infer_shapes(cls, df: Shape, loc: Shape, scale_tril: Shape) -> tuple[Shape, Shape]:  # type: ignore[override]
-        """Batch shape and event shape, from the shapes of the parameters."""
-        return np.broadcast_shapes(df, loc[:-1], scale_tril[:-2]), tuple(scale_tril[-1:])
+        batch_shape = np.broadcast_shapes(np.shape(self.df), np.shape(self.loc)[:-1], np.shape(scale_tril)[:-2])
+        super().__init__(batch_shape, (d,), validate_args=validate_args)
 
     @lazy_property
     def covariance_matrix(self) -> Array:

@@ -106,11 +106,6 @@ class ProjectedNormal(Distribution):
         shape = np.shape(self.concentration)
         super().__init__(shape[:-1], shape[-1:], validate_args=validate_args)
 
-    @classmethod
-    def infer_shapes(cls, concentration: Shape) -> tuple[Shape, Shape]:  # type: ignore[override]
-        """Batch shape and event shape, from the shape of the concentration."""
-        return tuple(concentration[:-1]), tuple(concentration[-1:])
-
     def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
         """Unit vectors, shape `sample_shape + batch_shape + (d,)`."""
         noise = random.normal(key, self.shape(sample_shape), self._dtype)

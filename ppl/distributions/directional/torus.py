@@ -94,20 +94,6 @@ class SineBivariateVonMises(Distribution):
         setattr(self, name, strength)
         super().__init__(batch_shape, (2,), validate_args=validate_args)
 
-    @classmethod
-    def infer_shapes(  # type: ignore[override]
-        cls,
-        phi_loc: Shape,
-        psi_loc: Shape,
-        phi_concentration: Shape,
-        psi_concentration: Shape,
-        correlation: Shape | None = None,
-        weighted_correlation: Shape | None = None,
-    ) -> tuple[Shape, Shape]:
-        """Batch shape and event shape, from the shapes of the parameters."""
-        strength = next(shape for shape in (correlation, weighted_correlation) if shape is not None)
-        return np.broadcast_shapes(phi_loc, psi_loc, phi_concentration, psi_concentration, strength), (2,)
-
     @alternative
     def correlation(self) -> Any:
         """`weighted_correlation sqrt(phi_concentration psi_concentration)` where the former is given."""

@@ -151,12 +151,6 @@ class _Categorical(Distribution):
     def support(self) -> Constraint:
         return constraints.integer_interval(0, self._size() - 1)
 
-    @classmethod
-    def infer_shapes(cls, *args: Shape, **kwargs: Shape) -> tuple[Shape, Shape]:
-        """The batch shape is that of the parameter without its last axis."""
-        (shape,) = (*args, *kwargs.values())
-        return tuple(shape)[:-1], ()
-
     def sample(self, key: Key, sample_shape: Shape = ()) -> Array:
         if self._size() <= SMALL_VECTOR:
             return categorical(key, to_float(self.probs, self._dtype), self.shape(sample_shape))

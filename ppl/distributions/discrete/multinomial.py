@@ -68,13 +68,6 @@ class Counts(Distribution):
     def support(self) -> Constraint:
         return constraints.multinomial(self.total_count)
 
-    @classmethod
-    def infer_shapes(cls, *args: Shape, **kwargs: Shape) -> tuple[Shape, Shape]:
-        """The last axis of the first parameter is the event."""
-        named = dict(zip((*cls.arg_constraints,), args)) | kwargs
-        shape, counts = tuple(named[next(iter(cls.arg_constraints))]), tuple(named.get("total_count", ()))
-        return np.broadcast_shapes(shape[:-1], counts), shape[-1:]
-
     def _draw(self, key: Key, probs: Any, sample_shape: Shape) -> Array:
         """Multinomial counts with the given probabilities.
 

@@ -48,13 +48,6 @@ class OrderedLogistic(CategoricalProbs):
         self.cutpoints = _padded(cutpoints, len(shape) + 1)
         Distribution.__init__(self, shape, validate_args=validate_args)
 
-    @classmethod
-    def infer_shapes(  # type: ignore[override]
-        cls, predictor: Shape = (), cutpoints: Shape = (1,)
-    ) -> tuple[Shape, Shape]:
-        """The batch shape of `predictor` and of `cutpoints` without its last axis."""
-        return np.broadcast_shapes(tuple(predictor), tuple(cutpoints)[:-1]), ()
-
     def _size(self) -> int:
         return np.shape(self.cutpoints)[-1] + 1
 

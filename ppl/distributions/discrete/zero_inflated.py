@@ -46,13 +46,6 @@ class GatedAtZero(Distribution):
     def support(self) -> Constraint:
         return self.base_dist.support
 
-    @classmethod
-    def infer_shapes(cls, *args: Shape, **kwargs: Shape) -> tuple[Shape, Shape]:
-        """Known where all parameters are arrays."""
-        if "base_dist" in kwargs or len(args) > len(cls.arg_constraints) or set(cls.arg_constraints) <= {"gate", "gate_logits"}:
-            raise NotImplementedError(f"{cls.__name__}.infer_shapes is not implemented: it depends on the base distribution")
-        return np.broadcast_shapes(*map(tuple, (*args, *kwargs.values()))), ()
-
     def _gate(self, like: Array) -> Array:
         return to_float(self.gate, like.dtype)
 

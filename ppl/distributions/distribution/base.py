@@ -114,24 +114,32 @@ class Distribution(ParameterTree, metaclass=DistributionType):
     def infer_shapes(cls, *args: Shape, **kwargs: Shape) -> tuple[Shape, Shape]:
         """The batch and event shape from the shapes of the parameters, given as for the constructor.
 
+        A matrix or vector that stands for another one, and is not given, may have the shape None or ().
+
         Raises:
-            NotImplementedError: where the event shape is not known from these.
+            NotImplementedError: where shapes are not enough, as for a dimension or a base distribution.
         """
+        signature = inspect.signature(cls.__init__)
+        given = {}
+        for name, shape in signature.bind_partial(None, *args, **kwargs).arguments.items():
+            constraint = cls.arg_constraints.get(name, constraints.real)
+            is_optional = constraint.event_dim > 0 and signature.parameters[name].default is None
+            if name != "self" and shape is not None and (len(shape) > 0 or not is_optional):
+                given[name] = jax.ShapeDtypeStruct(tuple(shape), jnp.result_type(int) if constraint.is_discrete else float_dtype())
+        shapes: list[tuple[Shape, Shape]] = []
+
+        def construct(given: dict[str, Any]) -> None:
+            distribution = cls(**given, validate_args=False)
+            shapes.append((distribution.batch_shape, distribution.event_shape))
+
         try:
-            is_scalar = getattr(cls.support, "event_dim", None) == 0
-        except NotImplementedError:
-            is_scalar = False
-        if not is_scalar:
+            jax.eval_shape(construct, given)
+        except (TypeError, ValueError) as error:
+            given_shapes = {name: parameter.shape for name, parameter in given.items()}
             raise NotImplementedError(
-                f"{cls.__name__}.infer_shapes is not implemented: its event shape depends on more than shapes"
-            )
-        shapes = inspect.signature(cls.__init__).bind_partial(None, *args, **kwargs).arguments
-        batches = [
-            tuple(shape)[: len(shape) - cls.arg_constraints[name].event_dim]
-            for name, shape in shapes.items()
-            if name in cls.arg_constraints and shape is not None
-        ]
-        return np.broadcast_shapes(*batches), ()
+                f"{cls.__name__}.infer_shapes is not implemented for {given_shapes}: shapes are not enough to construct it"
+            ) from error
+        return shapes[0]
 
     # parameters
 
