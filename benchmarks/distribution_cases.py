@@ -24,6 +24,7 @@ class Parameters:
         self.rate = np.exp(1.5 * normals[2] + 1.0)
         self.vector = self.real.reshape(rows, d)
         self.positive_vector = self.positive.reshape(rows, d)
+        self.spatial = self.real[: SIZE // 3 * 3].reshape(-1, 3)
         self.simplex = self.positive_vector / self.positive_vector.sum(-1, keepdims=True)
         self.ordered = np.sort(self.vector, -1)
         self.row_count = np.full(rows, 20, np.int32)
@@ -129,7 +130,7 @@ CASES: dict[str, Case] = {
     ),
     "MatrixNormal": Case(lambda dist, loc, tril: dist.MatrixNormal(loc, tril, tril), ("few_covariances", "few_trils")),
     "LKJCholesky": Case(lambda dist, concentration: dist.LKJCholesky(DIMENSION, concentration), ("matrix_df",)),
-    "LKJ": Case(lambda dist, concentration: dist.LKJ(DIMENSION, concentration), ("matrix_df",)),
+    "LKJ": Case(lambda dist, concentration: dist.LKJ(DIMENSION, concentration), ("few_dfs",)),
     "Wishart": _keywords("Wishart", concentration="few_dfs", scale_tril="few_trils"),
     "WishartCholesky": _keywords("WishartCholesky", concentration="few_dfs", scale_tril="few_trils"),
     "InverseWishart": _keywords("InverseWishart", concentration="few_dfs", scale_tril="few_trils"),
@@ -174,5 +175,5 @@ CASES: dict[str, Case] = {
         ),
         ("vector", "positive_vector"),
     ),
-    "ProjectedNormal": Case(lambda dist, loc: dist.ProjectedNormal(loc[:, :3]), ("vector",)),
+    "ProjectedNormal": _family("ProjectedNormal", "spatial"),
 }

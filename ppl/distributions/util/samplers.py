@@ -14,6 +14,7 @@ from ppl.distributions.util.concrete import float_dtype, is_concrete
 from ppl.distributions.util.shapes import cumulative_sum
 
 MOST_COUNTED = 256  # multinomial draws of up to so many trials are counted one by one
+AT_A_TIME = 4  # trials, more of which would not fit into the cache
 
 
 def categorical(key: Key, p: ArrayLike, shape: Shape = ()) -> Array:
@@ -26,16 +27,11 @@ def categorical(key: Key, p: ArrayLike, shape: Shape = ()) -> Array:
     """
     p = jnp.asarray(p, float_dtype(p))
     shape = tuple(shape) or p.shape[:-1]
-    return p.shape[-1] - jnp.sum(_lies_below(key, p, shape), axis=-1, dtype=jnp.result_type(int))
-
-
-def _lies_below(key: Key, p: Array, shape: Shape) -> Array:
-    """Whether a uniform number lies below the cumulative probabilities, `shape + (k,)`."""
-    cumulative = cumulative_sum(p)
     u = random.uniform(key, shape, p.dtype)
     # Scaling by the total keeps the last index possible where rounding leaves the sum short of one.
-    cumulative = jnp.broadcast_to(cumulative, (*shape, p.shape[-1]))
-    return u[..., None] * cumulative[..., -1:] < cumulative
+    cumulative = jnp.broadcast_to(cumulative_sum(p), (*shape, p.shape[-1]))
+    lies_below = u[..., None] * cumulative[..., -1:] < cumulative
+    return p.shape[-1] - jnp.sum(lies_below, axis=-1, dtype=jnp.result_type(int))
 
 
 def binomial(key: Key, p: ArrayLike, n: ArrayLike = 1, shape: Shape = ()) -> Array:
@@ -79,13 +75,17 @@ def multinomial(key: Key, p: ArrayLike, n: ArrayLike, shape: Shape = (), total_c
 
 
 def _counted(key: Key, p: Array, n: Array, most: int) -> Array:
-    """Multinomial counts, from `n <= most` categories."""
+    """Multinomial counts, from `n <= most` categories by inversion; categories lead, so that rows are long."""
+    cumulative = jnp.moveaxis(cumulative_sum(p), -1, 0)
+    trials = jnp.arange(AT_A_TIME).reshape((AT_A_TIME,) + (1,) * n.ndim)
 
     def step(i: Array, below: Array) -> Array:
-        return below + (_lies_below(random.fold_in(key, i), p, n.shape) & (i < n[..., None])).astype(below.dtype)
+        u = random.uniform(random.fold_in(key, i), (AT_A_TIME, *n.shape), p.dtype) * cumulative[-1]
+        u = jnp.where(AT_A_TIME * i + trials < n, u, jnp.inf)
+        return below + sum((u[trial] < cumulative).astype(below.dtype) for trial in range(AT_A_TIME))
 
-    below = lax.fori_loop(0, most, step, jnp.zeros(p.shape, n.dtype))
-    return jnp.diff(below, axis=-1, prepend=0)
+    below = lax.fori_loop(0, -(-most // AT_A_TIME), step, jnp.zeros(cumulative.shape, n.dtype))
+    return jnp.moveaxis(jnp.diff(below, axis=0, prepend=0), 0, -1)
 
 
 def von_mises_centered(key: Key, concentration: ArrayLike, shape: Shape = (), dtype: Any = np.float64) -> Array:
