@@ -80,9 +80,9 @@ def _counted(key: Key, p: Array, n: Array, most: int) -> Array:
     trials = jnp.arange(AT_A_TIME).reshape((AT_A_TIME,) + (1,) * n.ndim)
 
     def step(i: Array, below: Array) -> Array:
-        u = random.uniform(random.fold_in(key, i), (AT_A_TIME, *n.shape), p.dtype) * cumulative[-1]
-        u = jnp.where(AT_A_TIME * i + trials < n, u, jnp.inf)
-        return below + sum((u[trial] < cumulative).astype(below.dtype) for trial in range(AT_A_TIME))
+        u = random.uniform(random.fold_in(key, i), (AT_A_TIME, *n.shape), p.dtype) * cumulative[-1:]
+        u = jnp.where(AT_A_TIME * i + trials < n[None], u, jnp.inf)
+        return below + sum((u[trial : trial + 1] < cumulative).astype(below.dtype) for trial in range(AT_A_TIME))
 
     below = lax.fori_loop(0, -(-most // AT_A_TIME), step, jnp.zeros(cumulative.shape, n.dtype))
     return jnp.moveaxis(jnp.diff(below, axis=0, prepend=0), 0, -1)
