@@ -24,6 +24,18 @@ from ppl.infer.gibbs_blocks import (
     UpdateKernel,
 )
 from ppl.infer.gibbs_process import GIVEN, ChainBlock, GibbsProcess, KernelBlock
+from ppl.infer.gibbs_sweep import (
+    ModelWrapper,
+    ProposalFn,
+    SiteSelector,
+    SitesSpec,
+    any_changed,
+    discrete_gibbs_sweep,
+    discrete_support_sizes,
+    prototype_trace,
+    select_discrete_proposal,
+    subsample_plate_sizes,
+)
 from ppl.infer.kernel import MCMCKernel
 from ppl.infer.target.conditional import Point
 from ppl.infer.target.density import Target, bound_trace
@@ -43,10 +55,20 @@ __all__ = [
     "GibbsState",
     "GibbsUpdateFn",
     "GIBBS_SITES_KWARG",
+    "ModelWrapper",
+    "ProposalFn",
+    "SiteSelector",
+    "SitesSpec",
+    "any_changed",
     "check_inner",
     "conditioned",
+    "discrete_gibbs_sweep",
     "discrete_latent_sites",
+    "discrete_support_sizes",
     "latent_sample_sites",
+    "prototype_trace",
+    "select_discrete_proposal",
+    "subsample_plate_sizes",
     "with_conditioning",
 ]
 
@@ -96,7 +118,7 @@ GIBBS_SITES_KWARG = GIVEN
 
 
 def conditioned(model: Callable[..., Any]) -> Callable[..., Any]:
-    """The model with sites fixed at values, which come in the keyword argument `GIBBS_SITES_KWARG`.
+    """The model with sites fixed at values, which come in the keyword argument `GIBBS_SITES_KWARG`; one that has it stays as it is.
 
     Example:
         >>> import ppl
@@ -106,13 +128,19 @@ def conditioned(model: Callable[..., Any]) -> Callable[..., Any]:
         >>> model(**with_conditioning({}, {"x": 2.0}))
         2.0
     """
+    if isinstance(model, _Conditioned):
+        return model
+    return _Conditioned(model)
 
-    def given(*args: Any, **kwargs: Any) -> Any:
+
+@dataclass(frozen=True)
+class _Conditioned:
+    model: Callable[..., Any]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         values = kwargs.pop(GIBBS_SITES_KWARG, {})
         with handlers.condition(data=values):
-            return model(*args, **kwargs)
-
-    return given
+            return self.model(*args, **kwargs)
 
 
 def with_conditioning(
@@ -121,7 +149,7 @@ def with_conditioning(
     """Keyword arguments for a model that is `conditioned`.
 
     Args:
-        model_kwargs: those of the model itself.
+        model_kwargs: those of the model itself; sites that are fixed there stay so, unless `values` has them.
         values: of the sites that are to be fixed.
         allowed: names that may be among them; None: all.
 
@@ -131,7 +159,8 @@ def with_conditioning(
     unknown = [] if allowed is None else sorted(set(values) - set(allowed))
     if unknown:
         raise ValueError(f"with_conditioning: the sites {unknown} cannot be given; allowed are {sorted(allowed or ())}")
-    return {**(model_kwargs or {}), GIBBS_SITES_KWARG: dict(values)}
+    kwargs = dict(model_kwargs or {})
+    return {**kwargs, GIBBS_SITES_KWARG: {**kwargs.get(GIBBS_SITES_KWARG, {}), **values}}
 
 
 # The kernel

@@ -460,6 +460,11 @@ def mixture(probs: Any, loc: Any, scale: Any, validate_args: bool | None = None)
     return dist.MixtureSameFamily(dist.CategoricalProbs(probs), dist.Normal(loc, scale), validate_args=validate_args)
 
 
+def mixture_of_two(probs: Any, left: Any, right: Any, scale: Any, validate_args: bool | None = None) -> Any:
+    components = [dist.Normal(loc, scale) for loc in (left, right)]
+    return dist.MixtureGeneral(dist.CategoricalProbs(probs), components, validate_args=validate_args)
+
+
 COMPOSED = [
     Case(
         "Transformed-sigmoid",
@@ -485,6 +490,14 @@ COMPOSED = [
         {"probs": np.array([0.2, 0.5, 0.3]), "loc": np.array([-2.0, 0.5, 9.0]), "scale": np.array([0.5, 1.0, 3.0])},
         Mixture,
         others=({"probs": np.array([0.01, 0.9, 0.09]), "loc": np.array([0.0, 0.0, -30.0]), "scale": np.array([9.0, 0.1, 1.0])},),
+        without=NO_ENTROPY | {"icdf": "no closed form", "rsample": "the component has no derivative"},
+    ),
+    Case(
+        "MixtureGeneral",
+        mixture_of_two,
+        {"probs": np.array([0.3, 0.7]), "left": -2.0, "right": 0.5, "scale": 0.6},
+        lambda probs, left, right, scale: Mixture(probs, np.array([left, right]), np.array([scale, scale])),
+        others=({"probs": np.array([0.99, 0.01]), "left": 0.0, "right": 30.0, "scale": 9.0},),
         without=NO_ENTROPY | {"icdf": "no closed form", "rsample": "the component has no derivative"},
     ),
     Case(

@@ -20,7 +20,7 @@ from references import (
     weighted_sine_model,
     zero_sum_normal,
 )
-from scipy import stats
+from scipy import special, stats
 
 import ppl.distributions as dist
 
@@ -35,6 +35,7 @@ TRANSITION = np.array([[0.9, 0.2], [-0.1, 0.5]])
 NOT_POSITIVE = -np.eye(3)
 NOT_LOWER = np.ones((3, 3))
 BAD_LOC = np.array([0.0, np.nan, 1.0])
+WRONG_COUNTS = (np.array([6, 0, 0]), np.array([1, 1, 0]), np.array([-1, 3, 3]))
 
 
 def scaled(covariance: np.ndarray) -> np.ndarray:
@@ -387,4 +388,40 @@ COPULAS = [
     ),
 ]
 
-MULTIVARIATE = VECTORS + SERIES + MATRICES + DIRECTIONS + COPULAS
+COUNTS = [
+    Case(
+        "MultinomialProbs",
+        dist.MultinomialProbs,
+        {"probs": np.array([0.2, 0.5, 0.3])},
+        lambda probs, total_count, total_count_max: density(stats.multinomial(total_count, probs).logpmf),
+        static={"total_count": 5, "total_count_max": 5},
+        invalid={"probs": np.array([0.2, 0.5, 0.2])},
+        outside=WRONG_COUNTS,
+        others=({"probs": np.array([0.01, 0.09, 0.9]), "total_count": 3},),
+        without=NO_ENTROPY | NO_RSAMPLE | {"scores": "the probabilities are taken as they are, as if they summed to one"},
+    ),
+    Case(
+        "MultinomialLogits",
+        dist.MultinomialLogits,
+        {"logits": np.array([-1.2, 0.5, 2.3])},
+        lambda logits, total_count, total_count_max: density(stats.multinomial(total_count, special.softmax(logits)).logpmf),
+        static={"total_count": 5, "total_count_max": 5},
+        invalid={"logits": np.array([0.0, np.nan, 1.0])},
+        outside=WRONG_COUNTS,
+        others=({"logits": np.array([-90.0, -92.0, -91.0]), "total_count": 3},),
+        without=NO_ENTROPY | NO_RSAMPLE,
+    ),
+    Case(
+        "DirichletMultinomial",
+        dist.DirichletMultinomial,
+        {"concentration": np.array([0.7, 2.0, 3.5])},
+        lambda concentration, total_count, total_count_max: density(stats.dirichlet_multinomial(concentration, total_count).logpmf),
+        static={"total_count": 5, "total_count_max": 5},
+        invalid={"concentration": np.array([1.0, 0.0, 1.0])},
+        outside=WRONG_COUNTS,
+        others=({"concentration": np.array([300.0, 1.0, 40.0]), "total_count": 3},),
+        without=NO_ENTROPY | NO_RSAMPLE,
+    ),
+]
+
+MULTIVARIATE = VECTORS + SERIES + MATRICES + DIRECTIONS + COPULAS + COUNTS

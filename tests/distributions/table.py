@@ -14,13 +14,14 @@ import pytest
 from case import Case
 from cases import CONTINUOUS
 from cases_discrete import DISCRETE
-from cases_multivariate import MULTIVARIATE
+from cases_multivariate import COUNTS, MULTIVARIATE
 from scipy import stats
 
 from ppl.distributions import biject_to
 
 EVERY = CONTINUOUS + DISCRETE + MULTIVARIATE
 SCALARS = CONTINUOUS + DISCRETE
+INTEGERS = DISCRETE + COUNTS
 LEVELS = np.array([1e-6, 0.001, 0.02, 0.2, 0.45, 0.7, 0.97, 0.999, 0.9999])
 
 
@@ -45,9 +46,10 @@ def cases(table: list[Case], *members: str, holds: str = "") -> Any:
 def outside(case: Case) -> np.ndarray:
     """Values outside the support, of shape (m, k, *event): those that the case names, and beyond the ends that SciPy knows."""
     event = np.shape(case.outside[0]) if case.outside else case.build().event_shape
+    dtype = np.int32 if case in INTEGERS else np.float32
     if case in MULTIVARIATE:
         repeated = [np.stack([x] * len(case.settings)) for x in case.outside]
-        return np.reshape(repeated, (len(repeated), len(case.settings), *event)).astype(np.float32)
+        return np.reshape(repeated, (len(repeated), len(case.settings), *event)).astype(dtype)
     beyond, step = [], 1 if case in DISCRETE else 0.01
     for low, high in (law.support() for law in case.references()):
         margin = step if case in DISCRETE else step * max(1e-3, *(abs(end) for end in (low, high) if np.isfinite(end)), 1e-3)
@@ -55,7 +57,7 @@ def outside(case: Case) -> np.ndarray:
     columns = [[*case.outside, *beyond[0]], *beyond[1:]]
     rows = max(map(len, columns))
     filled = [(column * rows)[:rows] for column in columns]
-    return np.array(filled, np.int32 if case in DISCRETE else np.float32).reshape(len(columns), rows).T
+    return np.array(filled, dtype).reshape(len(columns), rows).T
 
 
 def basis(params: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -156,7 +158,7 @@ def places(case: Case) -> np.ndarray:
         grids = [grid(law) for law in case.references()]
         rows = max(map(len, grids))
         return np.stack([np.concatenate([g, np.full(rows - len(g), g[-1])]) for g in grids], 1)
-    x = single(case)["x"].astype(np.float64)
+    x = single(case)["x"].astype(single(case)["x"].dtype if case in INTEGERS else np.float64)
     if case in CONTINUOUS:
         return np.quantile(x, [0.001, *((np.arange(30) + 0.5) / 30), 0.999], axis=0, method="nearest")
     return case.exactly(x[:6])
@@ -169,7 +171,7 @@ def double(case: Case) -> dict[str, Any]:
     varying = {name: p for name, p in static.items() if any(name in other for other in case.others)}
     fixed = {name: p for name, p in static.items() if name not in varying}
     weights = np.cos(np.arange(len(x)))
-    by_value = case not in DISCRETE
+    by_value = case not in INTEGERS
 
     @jax.jit
     def run(params: Any, varying: Any, x: Any, levels: Any) -> dict[str, Any]:
