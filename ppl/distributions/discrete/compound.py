@@ -12,8 +12,8 @@ from ppl.distributions.discrete.numerics import (
     polya_log_terms,
     scaled_log_ratio,
     select,
-    stirling_remainder,
 )
+from ppl.distributions.special import stirling_remainder
 
 _STRAIGHT = 60.0
 

@@ -17,11 +17,9 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
 from ppl._typing import Array
+from ppl.distributions.special import stirling_remainder
+from ppl.distributions.special.elementary import HALF_LOG_2PI
 from ppl.distributions.util import promote_shapes
-
-HALF_LOG_2PI = 0.9189385332046727
-# B_2n / (2n (2n - 1)), the coefficients of Stirling's series
-_STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400)
 
 _STRAIGHT = 80.0
 
@@ -86,29 +84,6 @@ def _with_derivative(function: Callable[..., Array], rule: Callable[..., tuple[A
 
 
 # Stirling's formula -----------------------------------------------------------------------------------------------------
-
-
-@jax.jit
-def stirling_remainder(x: Array) -> Array:
-    """`S(x) = log Gamma(x) - [(x - 1/2) log x - x + log(2 pi) / 2]` for `x > 0`.
-
-    By the asymptotic series, after `Gamma(x) = Gamma(x + m) / (x (x + 1) ... (x + m - 1))` has moved small `x` up. It costs a fifth
-    of `lgamma`, and so does its derivative.
-    """
-    m, terms = (8, 8) if x.dtype == np.float64 else (4, 4)
-    small = x < m
-    low = select(small, x, 1.0)
-    scale = 1.0 / (low + m)
-    product = low * scale
-    for i in range(1, m):
-        product = product * ((low + i) * scale)
-    shifted = (low - 0.5) * lax.log1p(m / low) - m - lax.log(product)
-    u = 1.0 / select(small, x + m, x)
-    v = u * u
-    series = _STIRLING[terms - 1]
-    for c in reversed(_STIRLING[: terms - 1]):
-        series = series * v + c
-    return series * u + select(small, shifted, 0.0)
 
 
 @jax.jit
