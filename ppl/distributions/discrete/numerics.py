@@ -89,9 +89,8 @@ def _with_derivative(function: Callable[..., Array], rule: Callable[..., tuple[A
 @jax.jit
 def log_count_constant(k: Array) -> Array:
     """`k log k - k - log k!` for counts `k >= 0`: the log probability of `k` under a Poisson law whose rate is `k`."""
-    above = k + 1.0
-    gap = k * lax.log1p(1.0 / select(k > 0, k, 1.0)) - 1.0
-    return select(k > 0, -gap - 0.5 * lax.log(above) - HALF_LOG_2PI - stirling_remainder(above), 0.0)
+    some = select(k > 0, k, 1.0)
+    return select(k > 0, -0.5 * lax.log(some) - HALF_LOG_2PI - stirling_remainder(some), 0.0)
 
 
 # relative to the best fit -----------------------------------------------------------------------------------------------
