@@ -46,7 +46,7 @@ def prototype_trace(
         model_args: its positional arguments.
         model_kwargs: its keyword arguments, or None.
     """
-    with handlers.trace() as sites, handlers.seed(rng_seed=rng_key), handlers.substitute(substitute_fn=init_to_sample):
+    with handlers.trace() as sites, handlers.substitute(substitute_fn=init_to_sample), handlers.seed(rng_seed=rng_key):
         model(*model_args, **(model_kwargs or {}))
     return sites
 
