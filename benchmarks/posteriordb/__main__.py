@@ -9,7 +9,7 @@ import jax
 
 from benchmarks.posteriordb.data import ENVIRONMENT, find_directory
 from benchmarks.posteriordb.posteriors import POSTERIORS, select
-from benchmarks.posteriordb.run import HEADER, Outcome, check
+from benchmarks.posteriordb.run import HEADER, KERNELS, Outcome, check
 
 REPEAT = 1000  # what is added to the seed where a posterior is sampled once more
 
@@ -22,6 +22,9 @@ def main() -> int:
     )
     parser.add_argument(
         "--data", metavar="DIR", help=f"directory of the collection (default: ${ENVIRONMENT}, or beside the project)"
+    )
+    parser.add_argument(
+        "--kernel", choices=KERNELS, default="nuts", help="NUTS, BarkerMH, or Gibbs over blocks of sites (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--x64", action="store_true", help="sample in double precision")
@@ -36,21 +39,21 @@ def main() -> int:
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
     jax.config.update("jax_enable_x64", options.x64)
-    return _compare_all(names, directory, options.seed, options.json)
+    return _compare_all(names, directory, options.seed, options.kernel, options.json)
 
 
-def _compare_all(names: list[str], directory: Path, seed: int, target: Path) -> int:
+def _compare_all(names: list[str], directory: Path, seed: int, kernel: str, target: Path) -> int:
     print(HEADER)
     outcomes: list[Outcome] = []
     repeated: list[str] = []
     for name in names:
-        outcome = check(name, directory, seed)
+        outcome = check(name, directory, seed, kernel)
         print(outcome.line(), flush=True)
         if outcome.complaints:
             # of so many comparisons some fail by chance; one that fails for a reason fails again
             repeated.append(name)
             _print_complaints(outcome)
-            outcome = check(name, directory, seed + REPEAT)
+            outcome = check(name, directory, seed + REPEAT, kernel)
             print(f"{outcome.line()} (again, with seed {seed + REPEAT})", flush=True)
         outcomes.append(outcome)
     failed = [outcome for outcome in outcomes if outcome.complaints]
