@@ -89,6 +89,8 @@ def test_shapes() -> None:
     assert "batch shape (3, 2) and event shape ()>" in repr(d) and "Gauss object at 0x" in repr(d)
     assert Gauss.infer_shapes((3, 1), scale=(2,)) == ((3, 2), ())
     assert Simplicial.infer_shapes((2, 3)) == ((2,), (3,))
+    with pytest.raises(ValueError, match="broadcast"):
+        Gauss.infer_shapes((3,), (2,))
 
 
 def test_no_operation_before_a_density_is_asked_for(no_jax: None) -> None:

@@ -118,27 +118,32 @@ class Distribution(ParameterTree, metaclass=DistributionType):
 
         Raises:
             NotImplementedError: where shapes are not enough, as for a dimension or a base distribution.
+            ValueError: shapes that do not fit each other.
         """
         signature = inspect.signature(cls.__init__)
+        bound = signature.bind_partial(None, *args, **kwargs).arguments
+        of_parameters = {name: tuple(shape) for name, shape in bound.items() if shape is not None}
+        unknown = NotImplementedError(
+            f"{cls.__name__}.infer_shapes is not implemented for {of_parameters}: shapes are not enough to construct it"
+        )
+        if not set(of_parameters) <= set(cls.arg_constraints):
+            raise unknown
         given = {}
-        for name, shape in signature.bind_partial(None, *args, **kwargs).arguments.items():
-            constraint = cls.arg_constraints.get(name, constraints.real)
-            is_optional = constraint.event_dim > 0 and signature.parameters[name].default is None
-            if name != "self" and shape is not None and (len(shape) > 0 or not is_optional):
-                given[name] = jax.ShapeDtypeStruct(tuple(shape), jnp.result_type(int) if constraint.is_discrete else float_dtype())
+        for name, shape in of_parameters.items():
+            constraint = cls.arg_constraints[name]
+            is_left_out = shape == () and constraint.event_dim > 0 and signature.parameters[name].default is None
+            if not is_left_out:
+                given[name] = jax.ShapeDtypeStruct(shape, jnp.result_type(int) if constraint.is_discrete else float_dtype())
         shapes: list[tuple[Shape, Shape]] = []
 
         def construct(given: dict[str, Any]) -> None:
-            distribution = cls(**given, validate_args=False)
+            distribution = cls(**given)
             shapes.append((distribution.batch_shape, distribution.event_shape))
 
         try:
             jax.eval_shape(construct, given)
-        except (TypeError, ValueError) as error:
-            given_shapes = {name: parameter.shape for name, parameter in given.items()}
-            raise NotImplementedError(
-                f"{cls.__name__}.infer_shapes is not implemented for {given_shapes}: shapes are not enough to construct it"
-            ) from error
+        except TypeError as error:
+            raise unknown from error
         return shapes[0]
 
     # parameters
