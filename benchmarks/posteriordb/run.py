@@ -60,7 +60,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Sampling:
-    """A kernel, and iterations of which it needs about as many for the same precision."""
+    """A kernel, and as many iterations as bring it to the reference of most posteriors."""
 
     kernel: Callable[[Model], MCMCKernel]
     num_warmup: int = 1000
@@ -103,6 +103,6 @@ def check(name: str, directory: Path, seed: int = 0, kernel: str = "nuts") -> Ou
         name=name,
         matches=compare(draws, reference["parameters"]),
         divergences=int(np.sum(extra.get("diverging", 0))),
-        mean_leapfrog=float(np.mean(extra.get("num_steps", 1))),
+        mean_leapfrog=float(np.mean(extra.get("num_steps", np.nan))),
         seconds=time.perf_counter() - start,
     )
