@@ -18,13 +18,14 @@ from ppl.distributions.discrete.compound import (
 )
 from ppl.distributions.discrete.hurdle import HurdleProbs
 from ppl.distributions.discrete.multinomial import Counts, dirichlet_multinomial_log_prob
-from ppl.distributions.discrete.numerics import aligned, select, to_float
+from ppl.distributions.discrete.numerics import aligned, to_float
 from ppl.distributions.discrete.parameters import _to_probs_bernoulli
 from ppl.distributions.discrete.sampling import poisson
 from ppl.distributions.discrete.shared import common_integer, filled, support_values
 from ppl.distributions.discrete.zero_inflated import ZeroInflatedDistribution, ZeroInflatedLogits, ZeroInflatedProbs
 from ppl.distributions.distribution.base import Distribution
 from ppl.distributions.special import log_betainc_pair
+from ppl.distributions.special.elementary import select
 from ppl.distributions.util import assert_one_of, binomial, factory, is_concrete, lazy_property, promote_shapes, validate_sample
 
 

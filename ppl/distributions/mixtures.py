@@ -12,9 +12,10 @@ from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions import constraints, random
 from ppl.distributions.constraints import Constraint, ParameterFreeConstraint
 from ppl.distributions.discrete.categorical import CategoricalLogits, CategoricalProbs
-from ppl.distributions.discrete.numerics import logsumexp, select, to_float
+from ppl.distributions.discrete.numerics import to_float
 from ppl.distributions.discrete.parameters import safe_log
 from ppl.distributions.distribution.base import Distribution
+from ppl.distributions.special.elementary import logsumexp, select
 from ppl.distributions.util import as_operand, factory, promote_shapes, validate_sample
 
 

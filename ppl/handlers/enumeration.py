@@ -4,6 +4,7 @@ An enumerated site does not draw. Its value is its whole support, of shape `(k, 
 the dimensions of plates; later sites broadcast against it, so that their log probabilities have one entry for each state.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ import numpy as np
 
 from ppl._typing import Array, Message
 from ppl.distributions.distribution import Distribution, ExpandedDistribution, MaskedDistribution
+from ppl.distributions.util import reshaped
 from ppl.handlers.structure import infer_config
 from ppl.handlers.values import Lookup
 from ppl.stack import Messenger, acts_inside, current_stack, describe_plates
@@ -450,7 +452,7 @@ class GiveStates(Lookup):
 
 
 def support_of(msg: Message) -> Array:
-    """The values of a finite support `(k,) + event_shape`.
+    """The values of a finite support `(k, 1, ..., 1) + event_shape`.
 
     Raises:
         NotImplementedError: if there is none, or it differs between elements of the batch; for several draws.
@@ -473,21 +475,20 @@ def support_of(msg: Message) -> Array:
     except NotImplementedError as error:
         error.add_note(f"ppl: site {name!r} is to be enumerated; let all elements of a plate have the same states")
         raise
-    size = int(np.prod(support.shape[1:]))
-    if size != int(np.prod(fn.event_shape)):
+    if support.size != support.shape[0] * math.prod(fn.event_shape):
         support = support.reshape((support.shape[0], -1, *fn.event_shape))[:, 0]
     if support.shape[0] > MAX_STATES:
         raise ValueError(
             f"site {name!r} ~ {type(fn).__name__} has {support.shape[0]} states, more than can be enumerated ({MAX_STATES}); "
             "truncate its support, sum it out by hand, or sample it with DiscreteHMCGibbs"
         )
-    return support.reshape((support.shape[0], *fn.event_shape))
+    return support
 
 
 def lay_out(msg: Message, support: Array, slot: Slot) -> Array:
     """Give a site its support along a dimension. It has no mask: a masked element counts once, by its own probabilities."""
     fn = msg["fn"] = unmasked(msg["fn"])
-    value = msg["value"] = jnp.reshape(support, (slot.size,) + (1,) * (-slot.dim - 1) + fn.event_shape)
+    value = msg["value"] = reshaped(support, (slot.size,) + (1,) * (-slot.dim - 1) + fn.event_shape)
     msg["infer"]["_slot"] = slot
     return value
 

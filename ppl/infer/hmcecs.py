@@ -23,7 +23,7 @@ from ppl.infer.target.subsampled import Estimate, EstimatedTarget, Subsample, ex
 from ppl.trace import subsampled_plates
 from ppl.util import describe, not_jax_tracer
 
-__all__ = ["HMCECS", "HMCECSState", "SubsampleState", "TaylorProxy"]
+__all__ = ["HMCECS", "HMCECSState", "SubsampleState", "TaylorProxy", "with_fresh_block"]
 
 NOISY = 4.0  # a variance of the estimated log likelihood above which it is too noisy to trust
 
@@ -116,6 +116,14 @@ def _subsamples_of(target: Target) -> dict[str, Subsample]:
     return found
 
 
+def with_fresh_block(key: Key, uniform: Array, num_blocks: int, size: int, indices: Array) -> Array:
+    """Indices `(m,)` into `size` elements of which one block, chosen by a uniform number, is drawn afresh, with replacement."""
+    block = (uniform * num_blocks).astype(jnp.int32)
+    blocks = jnp.arange(indices.shape[0]) * num_blocks // indices.shape[0]
+    fresh = jax.random.randint(random.typed(key), indices.shape, 0, size, indices.dtype)
+    return jnp.where(blocks == block, fresh, indices)
+
+
 @dataclass(frozen=True, eq=False)
 class _SubsampleUpdate:
     """Fresh indices for one block of each subsampled plate, and a Metropolis test by the estimated log density."""
@@ -134,7 +142,7 @@ class _SubsampleUpdate:
         estimate = self._estimate(target, point)
         accept_probs = []
         for number, (name, plate) in enumerate(self.plates):
-            indices = self._propose(draws.keys[number], uniforms[0, number], plate, point.values[name])
+            indices = with_fresh_block(draws.keys[number], uniforms[0, number], self.num_blocks, plate.size, point.values[name])
             proposed = point._replace(values={**point.values, name: indices})
             new = self._estimate(target, proposed)
             accept_prob = jnp.exp(-jnp.maximum(new.energy - estimate.energy, 0.0))
@@ -144,13 +152,6 @@ class _SubsampleUpdate:
             accept_probs.append(accept_prob)
         told = jnp.stack([jnp.mean(jnp.stack(accept_probs)), estimate.variance])
         return {name: point.values[name] for name in self.sites}, told
-
-    def _propose(self, key: Key, uniform: Array, plate: Subsample, indices: Array) -> Array:
-        """The indices with one block, chosen at random, drawn afresh, with replacement."""
-        block = (uniform * self.num_blocks).astype(jnp.int32)
-        blocks = jnp.arange(plate.num_indices) * self.num_blocks // plate.num_indices
-        fresh = jax.random.randint(random.typed(key), indices.shape, 0, plate.size, indices.dtype)
-        return jnp.where(blocks == block, fresh, indices)
 
     def _estimate(self, target: Target, point: Point) -> Estimate:
         """The potential energy, and the variance of the estimated log likelihood."""

@@ -83,10 +83,10 @@ def one_state_for_all(patch: pytest.MonkeyPatch) -> None:
 def without_largest_term(patch: pytest.MonkeyPatch) -> None:
     """Exponentials relative to the largest one, and no way back."""
 
-    def log_sum_exp(x: Any, axes: tuple[int, ...]) -> Any:
+    def logsumexp(x: Any, axes: tuple[int, ...]) -> Any:
         return jnp.log(jnp.sum(jnp.exp(x - jnp.max(x, axes, keepdims=True)), axes))
 
-    patch.setattr(enumeration, "log_sum_exp", log_sum_exp)
+    patch.setattr(enumeration, "logsumexp", logsumexp)
 
 
 def _chain_as(patch: pytest.MonkeyPatch, change: Callable[[Chain], Chain]) -> None:
@@ -142,7 +142,7 @@ def future_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 def best_of_sums(patch: pytest.MonkeyPatch) -> None:
     """Each variable is set to its best state in the sum over those after it."""
-    patch.setattr(enumeration, "maximum", enumeration.log_sum_exp)
+    patch.setattr(enumeration, "maximum", enumeration.logsumexp)
 
 
 def too_sharp(patch: pytest.MonkeyPatch) -> None:

@@ -233,12 +233,12 @@ def _without_ratio(patch: pytest.MonkeyPatch) -> None:
 
 def only_first_block(patch: pytest.MonkeyPatch) -> None:
     """The other blocks keep their indices for ever; what is drawn has the right law."""
-    right = hmcecs._SubsampleUpdate._propose
+    right = hmcecs.with_fresh_block
 
-    def propose(self: Any, key: Key, uniform: Array, *rest: Any) -> Array:
-        return right(self, key, 0.0 * uniform, *rest)
+    def propose(key: Key, uniform: Array, *rest: Any) -> Array:
+        return right(key, 0.0 * uniform, *rest)
 
-    patch.setattr(hmcecs._SubsampleUpdate, "_propose", propose)
+    patch.setattr(hmcecs, "with_fresh_block", propose)
 
 
 def _with_uniforms(patch: pytest.MonkeyPatch, of_test: Callable[[Array], Array]) -> None:
@@ -263,13 +263,13 @@ def _one_number_for_block_and_test(patch: pytest.MonkeyPatch) -> None:
 
 def _without_replacement(patch: pytest.MonkeyPatch) -> None:
     """A proposal with an index that stands there already is given up."""
-    right = hmcecs._SubsampleUpdate._propose
+    right = hmcecs.with_fresh_block
 
-    def propose(self: Any, key: Key, uniform: Array, plate: Any, indices: Array) -> Array:
-        fresh = right(self, key, uniform, plate, indices)
+    def propose(key: Key, uniform: Array, num_blocks: int, size: int, indices: Array) -> Array:
+        fresh = right(key, uniform, num_blocks, size, indices)
         return jnp.where(jnp.unique(fresh, size=len(fresh), fill_value=-1)[-1] < 0, indices, fresh)
 
-    patch.setattr(hmcecs._SubsampleUpdate, "_propose", propose)
+    patch.setattr(hmcecs, "with_fresh_block", propose)
 
 
 ESTIMATES: dict[str, Plant] = {

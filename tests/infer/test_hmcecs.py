@@ -18,6 +18,7 @@ from test_sbc import Calibration, Draws, as_data, normal_log_density, ranks_of, 
 
 import ppl
 import ppl.distributions as dist
+from ppl.contrib.ecs_proxies import block_update
 from ppl.diagnostics import effective_sample_size
 from ppl.infer import HMC, HMCECS, MCMC, NUTS, BarkerMH
 from ppl.infer.hmc_gibbs import HMCECSState
@@ -158,6 +159,21 @@ def test_every_index_is_drawn_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refreshed() == {0, 1}
     faults_gibbs.only_first_block(monkeypatch)
     assert refreshed() == {0}
+
+
+@pytest.mark.parametrize("num_blocks", [1, 3, 7])
+def test_one_block_of_indices_is_proposed(num_blocks: int) -> None:
+    """Blocks of seven indices differ by one in size at most; each is chosen in its turn, and the others stay."""
+    plate_sizes, state = {"data": (10_000, 7)}, object()
+    changed = set()
+    for seed in range(40):
+        indices, same = block_update(plate_sizes, num_blocks, random.key(seed), {"data": np.arange(7)}, state)
+        assert same is state and indices["data"].shape == (7,)
+        changed.add(tuple(np.nonzero(np.asarray(indices["data"]) != np.arange(7))[0].tolist()))
+    assert sorted(itertools.chain(*changed)) == list(range(7)) and len(changed) == num_blocks
+    assert max(map(len, changed)) - min(map(len, changed)) <= 1
+    with pytest.raises(ValueError, match="num_blocks must be from 1 to the 7 indices of plate 'data', found 8"):
+        block_update(plate_sizes, 8, random.key(0), {"data": np.arange(7)}, None)
 
 
 # Posteriors of all data

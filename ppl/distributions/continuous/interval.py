@@ -11,6 +11,7 @@ from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions import constraints, random
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.continuous.numerics import (
+    as_value,
     digamma_rest,
     filled,
     inside_unit,
@@ -187,7 +188,8 @@ class Beta(Distribution):
         inside = (value >= 0) & (value <= 1)
         x = jnp.where(inside, value, 0.5)
         if is_number(a) and is_number(b) and a + b < 30.0:
-            return within(inside, times_log(a - 1.0, x) + times_log1p(b - 1.0, -x) - log_beta(a, b))
+            log_density = times_log(a - 1.0, x) + times_log1p(b - 1.0, -x) - log_beta(a, b)
+            return within(inside, as_value(log_density, x.dtype))
         return within(inside, _beta_log_density(a, b, x))
 
     def cdf(self, value: ArrayLike) -> Array:

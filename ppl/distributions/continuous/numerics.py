@@ -57,16 +57,20 @@ def _known_zero(factor: ArrayLike) -> np.ndarray | None:
     return zero if zero.any() else None
 
 
-def times_log(factor: ArrayLike, x: Array) -> Array:
-    """`factor * log(x)` for `x >= 0`, where a factor that is known to be 0 gives 0 also at `x = 0`."""
+def times_log(factor: ArrayLike, x: Array) -> Array | float:
+    """`factor * log(x)` for `x >= 0`, where a factor that is known to be 0 gives 0 also at `x = 0`; a number if it is one."""
+    if is_number(factor) and factor == 0:
+        return 0.0
     zero = _known_zero(factor)
     if zero is None:
         return factor * lax.log(x)
     return jnp.where(zero, 0.0, factor * lax.log(jnp.where(zero, 1.0, x)))
 
 
-def times_log1p(factor: ArrayLike, x: Array) -> Array:
-    """`factor * log(1 + x)` for `x >= -1`, where a factor that is known to be 0 gives 0 also at `x = -1`."""
+def times_log1p(factor: ArrayLike, x: Array) -> Array | float:
+    """`factor * log(1 + x)` for `x >= -1`, where a factor that is known to be 0 gives 0 also at `x = -1`; a number if it is one."""
+    if is_number(factor) and factor == 0:
+        return 0.0
     zero = _known_zero(factor)
     if zero is None:
         return factor * lax.log1p(x)

@@ -17,6 +17,7 @@ from ppl.distributions.continuous.numerics import (
     digamma_rest,
     divided,
     filled,
+    shifted,
     times_log,
     with_value,
     within,
@@ -161,7 +162,7 @@ class LogNormal(TransformedDistribution):
         value, loc, scale = with_value(value, self.loc, self.scale)
         inside = value > 0
         log_value = lax.log(jnp.where(inside, value, 1.0))
-        density = times(lax.square((log_value - loc) / scale), -0.5) - log_value - (log(scale) + HALF_LOG_2PI)
+        density = times(lax.square(divided(shifted(log_value, loc), scale)), -0.5) - log_value - (log(scale) + HALF_LOG_2PI)
         return within(inside, density)
 
     def cdf(self, value: ArrayLike) -> Array:

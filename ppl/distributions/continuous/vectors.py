@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -90,16 +91,8 @@ class Dirichlet(Distribution):
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
         """Log density of points of the simplex `(..., k)`, with respect to Lebesgue measure on `k - 1` coordinates."""
-        a, x = promote_shapes(as_operand(self.concentration), jnp.asarray(value))
-        uniform = a == 1
-        if not (isinstance(uniform, np.ndarray) and not uniform.any()):
-            x = jnp.where((x == 0) & uniform, 1.0, x)
-        kernel = ((a - 1) * jnp.log(x)).sum(-1)
-        return add(kernel, self._log_normalizer())
-
-    def _log_normalizer(self) -> Array:
-        a = as_operand(self.concentration)
-        return lgamma(a.sum(-1)) - lgamma(a).sum(-1)
+        a, x = promote_shapes(as_operand(self.concentration), as_float(value))
+        return _folded_log_density(a, x) if isinstance(a, np.ndarray) else _log_density(a, x)
 
     @property
     def mean(self) -> Array:
@@ -118,7 +111,22 @@ class Dirichlet(Distribution):
         """`log B(a) + (A - k) digamma(A) - sum_i (a_i - 1) digamma(a_i)`."""
         a = jnp.asarray(self.concentration)
         total = a.sum(-1)
-        return (total - a.shape[-1]) * lax.digamma(total) - ((a - 1) * lax.digamma(a)).sum(-1) - self._log_normalizer()
+        return (total - a.shape[-1]) * lax.digamma(total) - ((a - 1) * lax.digamma(a)).sum(-1) - _log_normalizer(a)
+
+
+def _log_normalizer(a: Any) -> Any:
+    return lgamma(a.sum(-1)) - lgamma(a).sum(-1)
+
+
+def _folded_log_density(a: Any, x: Array) -> Array:
+    """The log density of a Dirichlet law. What depends on concentrations in NumPy alone is computed now."""
+    uniform = a == 1
+    if not (isinstance(uniform, np.ndarray) and not uniform.any()):
+        x = jnp.where((x == 0) & uniform, 1.0, x)
+    return add(((a - 1) * lax.log(x)).sum(-1), _log_normalizer(a))
+
+
+_log_density = jax.jit(_folded_log_density)
 
 
 class ZeroSumNormal(TransformedDistribution):

@@ -8,12 +8,13 @@ from jax import lax
 
 from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions import constraints, random
-from ppl.distributions.discrete.numerics import aligned, log_odds_kernel, log_probs_kernel, select, to_float
+from ppl.distributions.discrete.numerics import aligned, log_odds_kernel, log_outcome_kernel, log_probs_kernel, to_float
 from ppl.distributions.discrete.parameters import _to_logits_bernoulli, _to_probs_bernoulli
 from ppl.distributions.discrete.sampling import bernoulli, int_dtype
 from ppl.distributions.discrete.shared import filled, support_values
 from ppl.distributions.distribution.base import Distribution
-from ppl.distributions.util import as_parameter, assert_one_of, factory, lazy_property, softplus, validate_sample
+from ppl.distributions.special.elementary import select
+from ppl.distributions.util import as_parameter, assert_one_of, factory, lazy_property, promote_shapes, softplus, validate_sample
 
 
 class _Trial(Distribution):
@@ -104,6 +105,9 @@ class BernoulliProbs(_Bernoulli):
 
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
+        if jnp.result_type(value).kind in "biu":
+            outcome, probs = promote_shapes(jnp.not_equal(value, 0), self.probs)
+            return log_outcome_kernel(outcome, to_float(probs, self._dtype))
         x, probs = aligned(self._dtype, value, self.probs)
         return log_probs_kernel(x, 1.0 - x, probs)
 

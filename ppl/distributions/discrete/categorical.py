@@ -11,12 +11,13 @@ from jax import lax
 from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions import constraints, random
 from ppl.distributions.constraints import Constraint
-from ppl.distributions.discrete.numerics import logsumexp, select, to_float
+from ppl.distributions.discrete.numerics import to_float
 from ppl.distributions.discrete.parameters import _to_logits_multinom, _to_probs_multinom, safe_log
 from ppl.distributions.discrete.sampling import int_dtype
 from ppl.distributions.discrete.shared import filled, filled_batch, support_values
 from ppl.distributions.distribution.base import Distribution
 from ppl.distributions.distribution.validation import check_parameter
+from ppl.distributions.special.elementary import logsumexp, select
 from ppl.distributions.util import (
     Tracer,
     as_parameter,

@@ -6,14 +6,9 @@ from jax import lax
 
 from ppl._typing import Array
 from ppl.distributions.discrete.counts import split_trials
-from ppl.distributions.discrete.numerics import (
-    log_count_constant,
-    polya_log_norm,
-    polya_log_terms,
-    scaled_log_ratio,
-    select,
-)
+from ppl.distributions.discrete.numerics import log_count_constant, polya_log_norm, polya_log_terms, scaled_log_ratio
 from ppl.distributions.special import stirling_remainder
+from ppl.distributions.special.elementary import select
 
 _STRAIGHT = 60.0
 

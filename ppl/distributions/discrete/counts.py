@@ -16,7 +16,6 @@ from ppl.distributions.discrete.numerics import (
     binomial_reference,
     log_count_constant,
     scaled_log_ratio,
-    select,
     to_float,
 )
 from ppl.distributions.discrete.parameters import _to_logits_bernoulli, _to_probs_bernoulli
@@ -24,6 +23,7 @@ from ppl.distributions.discrete.sampling import int_dtype, poisson
 from ppl.distributions.discrete.shared import common_integer, filled, support_values
 from ppl.distributions.distribution.base import Distribution
 from ppl.distributions.special import log_betainc_pair, log_gammainc_pair
+from ppl.distributions.special.elementary import select
 from ppl.distributions.util import (
     Tracer,
     as_parameter,

@@ -11,11 +11,12 @@ from ppl.distributions import constraints, random
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.continuous.positive import Gamma, LogNormal
 from ppl.distributions.discrete.counts import Poisson
-from ppl.distributions.discrete.numerics import select, to_float
+from ppl.distributions.discrete.numerics import to_float
 from ppl.distributions.discrete.parameters import _to_logits_bernoulli, _to_probs_bernoulli
 from ppl.distributions.discrete.shared import filled
 from ppl.distributions.discrete.zero_inflated import GatedAtZero
 from ppl.distributions.distribution.base import Distribution
+from ppl.distributions.special.elementary import select
 from ppl.distributions.util import assert_one_of, factory, float_dtype, lazy_property, log1mexp, promote_shapes, validate_sample
 
 _MAX_REJECTIONS = 64

@@ -13,17 +13,16 @@ from ppl.distributions.discrete.categorical import check_log_weights, with_categ
 from ppl.distributions.discrete.numerics import (
     aligned,
     log_count_constant,
-    logsumexp,
     polya_log_norm,
     polya_log_terms,
     scaled_log_ratio,
-    select,
     to_float,
 )
 from ppl.distributions.discrete.parameters import _to_logits_multinom, _to_probs_multinom
 from ppl.distributions.discrete.shared import filled
 from ppl.distributions.distribution.base import Distribution
 from ppl.distributions.distribution.validation import check_parameter
+from ppl.distributions.special.elementary import logsumexp, select
 from ppl.distributions.util import (
     as_operand,
     as_parameter,

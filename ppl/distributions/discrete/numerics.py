@@ -7,7 +7,7 @@ The longer functions are jitted, so that a model that uses them often traces the
 """
 
 from collections.abc import Callable
-from functools import partial, update_wrapper
+from functools import update_wrapper
 from typing import Any
 
 import jax
@@ -18,7 +18,7 @@ from jax.custom_derivatives import SymbolicZero
 
 from ppl._typing import Array
 from ppl.distributions.special import stirling_remainder
-from ppl.distributions.special.elementary import HALF_LOG_2PI
+from ppl.distributions.special.elementary import HALF_LOG_2PI, full, select
 from ppl.distributions.util import promote_shapes
 
 _STRAIGHT = 80.0
@@ -36,20 +36,6 @@ def aligned(dtype: Any, *args: Any) -> Any:
     return tuple(to_float(arg, dtype) for arg in promote_shapes(*args))
 
 
-def select(condition: Any, x: Any, y: Any) -> Any:
-    """`where(condition, x, y)` as one operation; numbers take the dtype of the other branch."""
-    dtype = getattr(x, "dtype", None) or getattr(y, "dtype", None)
-    shape = np.broadcast_shapes(np.shape(condition), np.shape(x), np.shape(y))
-    condition, x, y = (_full(condition, shape, np.bool_), _full(x, shape, dtype), _full(y, shape, dtype))
-    return lax.select(condition, x, y)
-
-
-def _full(x: Any, shape: tuple[int, ...], dtype: Any) -> Any:
-    if not isinstance(x, jax.Array):
-        return np.broadcast_to(np.asarray(x, dtype), shape)
-    return x if x.shape == shape else jnp.broadcast_to(x, shape)
-
-
 def smaller(x: Any, y: Any) -> Any:
     """The elementwise minimum of operands that broadcast."""
     return lax.min(*_broadcast(x, y))
@@ -63,7 +49,7 @@ def larger(x: Any, y: Any) -> Any:
 def _broadcast(x: Any, y: Any) -> tuple[Any, Any]:
     shape = np.broadcast_shapes(np.shape(x), np.shape(y))
     dtype = getattr(x, "dtype", None) or getattr(y, "dtype", None)
-    return _full(x, shape, dtype), _full(y, shape, dtype)
+    return full(x, shape, dtype), full(y, shape, dtype)
 
 
 def _with_derivative(function: Callable[..., Array], rule: Callable[..., tuple[Any, ...]]) -> Callable[..., Array]:
@@ -77,7 +63,7 @@ def _with_derivative(function: Callable[..., Array], rule: Callable[..., tuple[A
             if slope is not None and not isinstance(tangent, SymbolicZero):
                 term = slope() * tangent
                 total = term if total is None else total + term
-        return out, lax.full_like(out, 0) if total is None else _full(total, out.shape, out.dtype)
+        return out, lax.full_like(out, 0) if total is None else full(total, out.shape, out.dtype)
 
     wrapped.defjvp(jvp, symbolic_zeros=True)
     return update_wrapper(jax.jit(wrapped), function)
@@ -233,19 +219,23 @@ log_probs_kernel = _with_derivative(_log_probs_kernel, _log_probs_rule)
 log_probs_kernel.__doc__ = "`a log p + b log(1 - p)`: `a` successes and `b` failures with probability `p`, where `0 log 0 = 0`."
 
 
+def _log_outcome_kernel(outcome: Array, probs: Array) -> Array:
+    share = select(outcome, probs, 1.0 - probs)
+    some = select(share > 0, share, 1.0)
+    lost = select(outcome, np.zeros((), probs.dtype), (1.0 - share) - probs)  # in rounding 1 - probs
+    return select(share > 0, lax.log(some) + lost / some, -np.inf)
+
+
+def _log_outcome_rule(outcome: Array, probs: Array) -> tuple[Any, ...]:
+    share = select(outcome, probs, 1.0 - probs)
+    return None, lambda: select(outcome, np.ones((), probs.dtype), -1.0) / select(share > 0, share, 1.0)
+
+
+log_outcome_kernel = _with_derivative(_log_outcome_kernel, _log_outcome_rule)
+log_outcome_kernel.__doc__ = "`log p` where `outcome`, else `log(1 - p)`: one logarithm for each element."
+
+
 # sums of exponentials ---------------------------------------------------------------------------------------------------
-
-
-@partial(jax.jit, static_argnames=("axis", "keepdims"))
-def logsumexp(x: Array, axis: int = -1, keepdims: bool = False) -> Array:
-    """`log sum exp(x)` along `axis`; all -inf gives -inf, and gradients stay finite then."""
-    axis = axis % x.ndim
-    top = lax.stop_gradient(lax.reduce_max(x, (axis,)))
-    top = select(top > -np.inf, top, 0.0)
-    total = lax.reduce_sum(lax.exp(x - lax.expand_dims(top, (axis,))), (axis,))
-    positive = total > 0
-    out = select(positive, lax.log(select(positive, total, 1.0)), -np.inf) + top
-    return lax.expand_dims(out, (axis,)) if keepdims else out
 
 
 def _logaddexp(x: Array, y: Array) -> Array:

@@ -10,10 +10,11 @@ from jax import lax
 from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions import constraints, random
 from ppl.distributions.discrete.categorical import CategoricalProbs, as_category, pick
-from ppl.distributions.discrete.numerics import select, to_float
+from ppl.distributions.discrete.numerics import to_float
 from ppl.distributions.discrete.sampling import int_dtype
 from ppl.distributions.discrete.shared import filled_batch
 from ppl.distributions.distribution.base import Distribution
+from ppl.distributions.special.elementary import select
 from ppl.distributions.util import as_operand, as_parameter, lazy_property, log1mexp, promote_shapes, softplus, validate_sample
 
 

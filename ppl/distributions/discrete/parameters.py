@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from ppl._typing import Array, ArrayLike
-from ppl.distributions.discrete.numerics import select, to_float
+from ppl.distributions.discrete.numerics import to_float
+from ppl.distributions.special.elementary import select
 from ppl.distributions.util import clamp_probs, float_dtype
 
 

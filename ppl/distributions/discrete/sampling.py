@@ -13,7 +13,8 @@ from jax import lax
 
 from ppl._typing import Array, Key, Shape
 from ppl.distributions import random
-from ppl.distributions.discrete.numerics import log_count_constant, scaled_log_ratio, select, to_float
+from ppl.distributions.discrete.numerics import log_count_constant, scaled_log_ratio, to_float
+from ppl.distributions.special.elementary import select
 from ppl.distributions.util import is_concrete
 
 _INVERSION_BELOW = 10.0

@@ -8,11 +8,12 @@ from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions import constraints, random
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.discrete.counts import Poisson
-from ppl.distributions.discrete.numerics import gate_by_logits, gate_by_probs, log_odds_kernel, log_probs_kernel, select, to_float
+from ppl.distributions.discrete.numerics import gate_by_logits, gate_by_probs, log_odds_kernel, log_probs_kernel, to_float
 from ppl.distributions.discrete.parameters import _to_logits_bernoulli, _to_probs_bernoulli
 from ppl.distributions.discrete.sampling import bernoulli
 from ppl.distributions.discrete.shared import filled
 from ppl.distributions.distribution.base import Distribution
+from ppl.distributions.special.elementary import select
 from ppl.distributions.util import assert_one_of, factory, float_dtype, lazy_property, promote_shapes, validate_sample
 
 

@@ -30,6 +30,7 @@ from ppl.distributions.util import (
     is_concrete,
     lazy_property,
     promote_shapes,
+    reshaped,
     sum_rightmost,
     validate_key,
 )
@@ -517,7 +518,7 @@ class ExpandedDistribution(_Wrapper):
 
     def enumerate_support(self, expand: bool = True) -> Array:
         values = self.base_dist.enumerate_support(expand=False)
-        values = values.reshape((values.shape[0],) + (1,) * len(self._batch_shape) + self._event_shape)
+        values = reshaped(values, (values.shape[0],) + (1,) * len(self._batch_shape) + self._event_shape)
         return jnp.broadcast_to(values, (values.shape[0], *self.shape())) if expand else values
 
     @property

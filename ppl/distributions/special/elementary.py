@@ -4,6 +4,7 @@ A parameter given as a number then costs a model no operation to trace or to com
 """
 
 import math
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ppl._typing import Array, ArrayLike
+from ppl._typing import Array, ArrayLike, Shape
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 LOG_2 = math.log(2.0)
@@ -107,6 +108,32 @@ def log1mexp(x: Array) -> Array:
     near, zero = x > -LOG_2, x >= 0
     small = lax.log(-lax.expm1(jnp.where(near & ~zero, x, -1.0)))
     return jnp.where(near, jnp.where(zero, -np.inf, small), lax.log1p(-lax.exp(jnp.where(near, -1.0, x))))
+
+
+def full(x: Any, shape: Shape, dtype: Any) -> Any:
+    """`x` in a shape that it broadcasts to; numbers and NumPy arrays in that dtype."""
+    if not isinstance(x, jax.Array):
+        return np.broadcast_to(np.asarray(x, dtype), shape)
+    return x if x.shape == shape else jnp.broadcast_to(x, shape)
+
+
+def select(condition: Any, x: Any, y: Any) -> Any:
+    """`where(condition, x, y)` as one operation; numbers take the dtype of the other branch."""
+    dtype = getattr(x, "dtype", None) or getattr(y, "dtype", None)
+    shape = np.broadcast_shapes(np.shape(condition), np.shape(x), np.shape(y))
+    return lax.select(full(condition, shape, np.bool_), full(x, shape, dtype), full(y, shape, dtype))
+
+
+@partial(jax.jit, static_argnames=("axis", "keepdims"))
+def logsumexp(x: Array, axis: int | tuple[int, ...] = -1, keepdims: bool = False) -> Array:
+    """`log sum exp(x)` along one axis or several; -inf, with gradient zero, where all terms are -inf."""
+    axes = tuple(i % x.ndim for i in (axis if isinstance(axis, tuple) else (axis,)))
+    top = lax.stop_gradient(lax.reduce_max(x, axes))
+    top = select(lax.is_finite(top), top, 0.0)
+    total = lax.reduce_sum(lax.exp(x - lax.expand_dims(top, axes)), axes)
+    positive = total > 0
+    out = select(positive, lax.log(select(positive, total, 1.0)), -np.inf) + top
+    return lax.expand_dims(out, axes) if keepdims else out
 
 
 def operands(*args: ArrayLike) -> tuple[Array, ...]:

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -60,24 +61,13 @@ class StickBreakingTransform(ParameterFreeTransform):
     domain = constraints.real_vector
     codomain = constraints.simplex
 
-    def _log_simplex(self, x: ArrayLike) -> Array:
-        x = as_float(x)
-        check_vector("StickBreakingTransform", x.shape, 0)
-        n = x.shape[-1]
-        u = x - constant(np.log(np.arange(n, 0, -1)), x).reshape((1,) * (x.ndim - 1) + (n,))
-        left = softplus(u)
-        return pad_last(u - left, 0, 1) - cumulative_sum(pad_last(left, 1, 0))
-
-    def _from_log(self, log_y: Array) -> Array:
-        # Shares below the smallest normal number would be zero, where densities on the simplex are not finite.
-        return lax.exp(lax.max(log_y, lax.full_like(log_y, math.log(jnp.finfo(log_y.dtype).tiny) + 1e-3)))
-
     def __call__(self, x: ArrayLike) -> Array:
-        return self._from_log(self._log_simplex(x))
+        return self.call_with_intermediates(x)[0]
 
     def call_with_intermediates(self, x: ArrayLike) -> tuple[Array, Any]:
-        log_y = self._log_simplex(x)
-        return self._from_log(log_y), log_y
+        x = as_float(x)
+        check_vector("StickBreakingTransform", x.shape, 0)
+        return _break_stick(x)
 
     def _inverse(self, y: ArrayLike) -> Array:
         y = as_float(y)
@@ -88,7 +78,7 @@ class StickBreakingTransform(ParameterFreeTransform):
         return lax.log(y[..., :-1]) - lax.log(rest) + constant(np.log(np.arange(n, 0, -1)), y).reshape((1,) * (y.ndim - 1) + (n,))
 
     def log_abs_det_jacobian(self, x: ArrayLike, y: ArrayLike, intermediates: Any = None) -> Array:
-        return sum_rightmost(self._log_simplex(x) if intermediates is None else intermediates, 1)
+        return sum_rightmost(self.call_with_intermediates(x)[1] if intermediates is None else intermediates, 1)
 
     def forward_shape(self, shape: Shape) -> Shape:
         check_vector("StickBreakingTransform", shape, 0)
@@ -97,6 +87,17 @@ class StickBreakingTransform(ParameterFreeTransform):
     def inverse_shape(self, shape: Shape) -> Shape:
         check_vector("StickBreakingTransform.inv", shape)
         return (*shape[:-1], shape[-1] - 1)
+
+
+@jax.jit
+def _break_stick(x: Array) -> tuple[Array, Array]:
+    """The shares `y` of StickBreakingTransform, and their logarithms."""
+    n = x.shape[-1]
+    u = x - constant(np.log(np.arange(n, 0, -1)), x).reshape((1,) * (x.ndim - 1) + (n,))
+    left = softplus(u)
+    log_y = pad_last(u - left, 0, 1) - cumulative_sum(pad_last(left, 1, 0))
+    # Shares below the smallest normal number would be zero, where densities on the simplex are not finite.
+    return lax.exp(lax.max(log_y, lax.full_like(log_y, math.log(jnp.finfo(log_y.dtype).tiny) + 1e-3))), log_y
 
 
 class SimplexToOrderedTransform(Transform):

@@ -12,6 +12,7 @@ from ppl.distributions.util.concrete import (
     is_identically_one,
     is_identically_zero,
     is_prng_key,
+    reshaped,
 )
 from ppl.distributions.util.decorators import factory, lazy_property, validate_key, validate_sample
 from ppl.distributions.util.functions import (

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ppl._typing import ArrayLike
+from ppl._typing import Array, ArrayLike, Shape
 
 Tracer = jax.core.Tracer
 
@@ -47,6 +47,16 @@ def as_operand(x: Any) -> Any:
     out = np.asarray(x)
     dtype = jax.dtypes.canonicalize_dtype(out.dtype) if out.dtype.kind in "iufc" else out.dtype
     return out if out.dtype == dtype else out.astype(dtype)
+
+
+def reshaped(x: Array, shape: Shape) -> Array:
+    """`x` in another shape. What is known stays known where the caller is traced, and nothing is compiled for it."""
+    if x.shape == shape:
+        return x
+    if not is_concrete(x):
+        return jnp.reshape(x, shape)
+    with jax.ensure_compile_time_eval():
+        return jax.device_put(np.asarray(x).reshape(shape))
 
 
 def float_dtype(*args: Any) -> Any:

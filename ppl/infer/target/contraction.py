@@ -13,10 +13,10 @@ from math import prod
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jax import lax
 from opt_einsum.paths import get_path_fn
 
 from ppl._typing import Array
+from ppl.distributions.special.elementary import logsumexp
 
 __all__ = [
     "Choose",
@@ -30,7 +30,6 @@ __all__ = [
     "aligned",
     "choose_states",
     "eliminate",
-    "log_sum_exp",
     "maximum",
     "multiply",
     "sum_out",
@@ -88,16 +87,6 @@ class Step:
 
 
 # Arithmetic of factors
-
-
-def log_sum_exp(x: Array, axes: tuple[int, ...]) -> Array:
-    """The logarithm of the sum of exponentials; -inf, with gradient zero, where all terms are -inf."""
-    top = lax.stop_gradient(jnp.max(x, axes, keepdims=True))
-    top = jnp.where(jnp.isfinite(top), top, jnp.zeros_like(top))
-    total = jnp.sum(jnp.exp(x - top), axes)
-    is_positive = total > 0
-    log_total = jnp.where(is_positive, jnp.log(jnp.where(is_positive, total, jnp.ones_like(total))), -jnp.inf)
-    return log_total + jnp.squeeze(top, axes)
 
 
 def maximum(x: Array, axes: tuple[int, ...]) -> Array:
@@ -219,7 +208,7 @@ def eliminate(
     factors: Iterable[Factor],
     variables: Mapping[Name, Variable],
     plates: Mapping[str, Plate],
-    reduce: Reduce = log_sum_exp,
+    reduce: Reduce = logsumexp,
     keep: frozenset[str] = frozenset(),
     stay: frozenset[Name] = frozenset(),
 ) -> tuple[list[Factor], list[Step]]:

@@ -1,7 +1,9 @@
 """The target of sampling: the posterior of a bound model's latent sites as a function of a flat, unconstrained position."""
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any, Self
 
 import jax
@@ -17,7 +19,7 @@ from ppl.handlers.values import Lookup
 from ppl.infer.target.enumeration import discrete_values, enumerated_log_density
 from ppl.infer.target.gradient import value_and_gradient
 from ppl.infer.target.layout import Layout
-from ppl.infer.target.model import BoundModel
+from ppl.infer.target.model import BoundModel, is_identity
 from ppl.stack import Step, acts_inside
 from ppl.trace import deterministic_sites, latent_sites, log_density
 
@@ -73,10 +75,8 @@ def _check_start(site: Message) -> None:
 
 def _total(terms: list[Array]) -> Array | float:
     """The sum over all entries of all terms."""
-    total: Array | float = 0.0
-    for term in terms:
-        total = total + (lax.reduce_sum(term, tuple(range(term.ndim))) if jnp.ndim(term) else term)
-    return total
+    sums = [lax.reduce_sum(term, tuple(range(term.ndim))) if jnp.ndim(term) else term for term in terms]
+    return reduce(operator.add, sums) if sums else 0.0
 
 
 def bound_trace(
@@ -101,6 +101,9 @@ def bound_trace(
         z = unconstrained[site.name]
         if site.transform is None:
             moving[site.name] = z
+            continue
+        if is_identity(site.transform):
+            values[site.name] = z
             continue
         values[site.name], inner = site.transform.call_with_intermediates(z)
         log_jacobians.append(site.transform.log_abs_det_jacobian(z, values[site.name], inner))

@@ -1,5 +1,7 @@
 """The density of a model whose discrete sites are enumerated: from a trace to factors, and from these to a number or to states."""
 
+import functools
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,6 +13,7 @@ import numpy as np
 from jax import lax, random
 
 from ppl._typing import Array, Key, Message, Trace
+from ppl.distributions.special.elementary import logsumexp
 from ppl.distributions.util import promote_shapes
 from ppl.handlers.enumeration import Loop, unmasked
 from ppl.handlers.enumeration import Variable as Name
@@ -24,7 +27,6 @@ from ppl.infer.target.contraction import (
     Variable,
     aligned,
     eliminate,
-    log_sum_exp,
     maximum,
 )
 from ppl.infer.target.dynamics import Chain, ChainStep, eliminate_chain, is_sequential, unrolled
@@ -236,7 +238,7 @@ def _solve(graph: FactorGraph, reduce: Reduce) -> tuple[Array, list[Step | Chain
         factors = others + results
         steps += new_steps
     left, last_steps = eliminate(factors, variables, graph.plates, reduce)
-    total: Any = sum(f.array for f in left)
+    total: Any = functools.reduce(operator.add, (f.array for f in left)) if left else 0.0
     return total, [*steps, *last_steps]
 
 
@@ -260,13 +262,13 @@ def _chain(loop: Loop, factors: list[Factor], behind: frozenset[Name]) -> Chain 
 
 @partial(jax.jit, inline=True)
 def _log_sum(graph: FactorGraph) -> Array:
-    return jnp.asarray(_solve(graph, log_sum_exp)[0])
+    return jnp.asarray(_solve(graph, logsumexp)[0])
 
 
 @partial(jax.jit, inline=True)
 def _states(graph: FactorGraph, key: Key | None) -> list[Array]:
     """The states of all variables; along the axes of `plates_of`."""
-    _, steps = _solve(graph, maximum if key is None else log_sum_exp)
+    _, steps = _solve(graph, maximum if key is None else logsumexp)
     states: dict[Name, State] = {}
     for i, step in enumerate(reversed(steps)):
         key_of_step = None if key is None else random.fold_in(key, i)
@@ -295,7 +297,7 @@ def _probabilities(graph: FactorGraph) -> list[Array]:
 
     def total(weights: list[Array]) -> Array:
         extra = [Factor(w, (v,), graph.plates_of(v)) for v, w in zip(graph.variables, weights) if not v.age]
-        return _solve(replace(graph, factors=[*graph.factors, *extra]), log_sum_exp)[0]
+        return _solve(replace(graph, factors=[*graph.factors, *extra]), logsumexp)[0]
 
     sizes = [(d.size, *(graph.plates[p].size for p in graph.plates_of(v))) for v, d in graph.variables.items()]
     return jax.grad(total)([jnp.zeros(size) for size in sizes])

@@ -20,7 +20,7 @@ from ppl._typing import Array, Message, PyTree, Shape, Trace
 from ppl.distributions import Delta, biject_to, constraints
 from ppl.distributions.distribution import ExpandedDistribution, Independent, MaskedDistribution
 from ppl.distributions.distribution.validation import holds, is_checkable, warn_out_of_support
-from ppl.distributions.transforms import IdentityTransform, Transform
+from ppl.distributions.transforms import IdentityTransform, IndependentTransform, Transform
 from ppl.handlers.enumeration import config_enumerate, is_enumerable, is_marked
 from ppl.trace import (
     check_plates,
@@ -487,4 +487,6 @@ def _latent(name: str, site: Message) -> LatentSite:
 
 def is_identity(transform: Transform) -> bool:
     """Whether a transform changes nothing."""
+    while isinstance(transform, IndependentTransform):
+        transform = transform.base_transform
     return isinstance(transform, IdentityTransform)
