@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -12,6 +13,7 @@ from ppl.distributions.util.shapes import promote_shapes
 
 SMALL_MATRIX = 6  # up to this size triangular matrices are put together from their rows
 SUBSTITUTED = 32  # up to this size batches of triangular systems are solved row by row, all at once
+SUBSTITUTED_ALONE = 6  # up to this size a single one is, on CPUs
 
 
 def _eye(like: Array) -> np.ndarray:
@@ -97,9 +99,12 @@ def solve_rows(tril: Array, rows: Array, *, transposed: bool = False) -> Array:
     """`L^-1 r`, or `L'^-1 r`, for each row `r` of `(..., k, d)` and lower triangular `(..., d, d)` of that dtype and batch shape.
 
     A batch of small systems is solved by substitution, one entry of all of them at a time: that is faster than a call of LAPACK for
-    each, and JAX 0.10 can wait for ever on a machine of two cores where it spreads large batches of such calls over them.
+    each, and JAX 0.10 can wait for ever on a machine of two cores where it spreads large batches of such calls over them. So is a
+    single system that is smaller still: besides, the first call of LAPACK imports SciPy's linear algebra, a quarter of a second.
     """
-    if tril.ndim == 2 or tril.shape[-1] > SUBSTITUTED:
+    on_cpu = jax.default_backend() == "cpu"
+    largest = SUBSTITUTED if tril.ndim > 2 else SUBSTITUTED_ALONE if on_cpu else 0
+    if tril.shape[-1] > largest:
         return lax.linalg.triangular_solve(tril, rows, left_side=False, lower=True, transpose_a=not transposed)
 
     def multiply(x: Array) -> Array:
