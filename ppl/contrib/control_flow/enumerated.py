@@ -309,7 +309,8 @@ def _filled(states: Sequence[_State | None], moved: Sequence[Any], values: dict[
 def _hoisted_scan(traced: _Traced, start: list[Array], steps: int, xs: PyTree, reverse: bool) -> tuple[list[Array], PyTree]:
     """The loop of a traced step, with everything that is the same in all steps computed once, before it.
 
-    Outputs that are the same get a leading axis of size 1, the others one of size `steps`.
+    Where no leaf of the carry moves, no step waits for another, and all are computed at once. Outputs that are the same get a
+    leading axis of size 1, the others one of size `steps`.
     """
     jaxpr = traced.program.jaxpr
     known: dict[Any, Any] = dict(zip(jaxpr.constvars, traced.program.consts))
@@ -342,7 +343,11 @@ def _hoisted_scan(traced: _Traced, start: list[Array], steps: int, xs: PyTree, r
         new = [jnp.broadcast_to(read(v), a.shape) for v, a in zip(jaxpr.outvars, start)]
         return new, [read(v) for v, varies in zip(outputs, is_varying) if varies]
 
-    moved, stacked = lax.scan(body, start, (jnp.arange(steps), xs), length=steps, reverse=reverse)
+    entries = (jnp.arange(steps), xs)
+    if start:
+        moved, stacked = lax.scan(body, start, entries, length=steps, reverse=reverse)
+    else:
+        moved, stacked = [], jax.vmap(lambda entry: body([], entry)[1])(entries)
     rest = iter(stacked)
     leaves = [
         next(rest) if varies else jnp.expand_dims(v.val if isinstance(v, Literal) else known[v], 0)

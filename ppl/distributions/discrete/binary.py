@@ -1,5 +1,6 @@
 """Bernoulli trials: one outcome, and the number of failures before the first success."""
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -105,7 +106,9 @@ class BernoulliProbs(_Bernoulli):
 
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
-        if jnp.result_type(value).kind in "biu":
+        # one logarithm for each element, or two for each probability: these are as long as three
+        outcomes = math.prod(np.broadcast_shapes(np.shape(value), np.shape(self.probs)))
+        if jnp.result_type(value).kind in "biu" and outcomes <= 3 * np.size(self.probs):
             outcome, probs = promote_shapes(jnp.not_equal(value, 0), self.probs)
             return log_outcome_kernel(outcome, to_float(probs, self._dtype))
         x, probs = aligned(self._dtype, value, self.probs)
