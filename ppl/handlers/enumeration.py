@@ -151,6 +151,7 @@ class markov(Messenger):
         self.keep = keep
         self._iterable = None if callable(fn) else fn
         self._origin = self
+        self.is_loop = False
         self._steps: list[int] = []  # the steps under way, outermost first; of an iteration those that matter
         self._kept: list[int] = []  # by depth: the step that was last there
         self._left: frozenset[int] = frozenset()  # steps that can be seen from outside
@@ -164,6 +165,7 @@ class markov(Messenger):
             return under_way[-1]
         own = markov(history=self.history, keep=self.keep)
         own._origin = self._origin
+        own.is_loop = self._iterable is not None
         return own
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -300,14 +302,18 @@ class enum(Messenger):
                 "-1 - n"
             )
         self.first_available_dim = int(dim)
-        self.slots: list[Slot] = []
-        self._loops = 0
+        self._start()
         super().__init__(fn)
 
     def __enter__(self) -> "enum":
-        self.slots = []
-        self._loops = 0
+        self._start()
         return super().__enter__()
+
+    def _start(self) -> None:
+        self.slots: list[Slot] = []
+        self._in_loops: list[Slot] = []  # of states in loops that are over
+        self._followers: dict[Slot, tuple[tuple[int, int], ...]] = {}
+        self._loops = 0
 
     def process_message(self, msg: Message) -> None:
         """Lay out the support of a marked site; note for every sample site what its dimensions mean."""
@@ -321,15 +327,32 @@ class enum(Messenger):
             return
         self._check_plates(msg)
         scopes = msg.get("scopes", ())
+        self.slots = [slot for slot in self.slots if self._blocks(slot, scopes)]
         if is_marked(msg) and msg["value"] is None:
             self._lay_out(msg, scopes)
         visible = tuple(slot for slot in self.slots if _in_sight(slot, scopes, "visible"))
-        passed = tuple(slot for slot in self.slots if slot not in visible and _in_sight(slot, scopes, "blocked"))
-        note_dims(msg, visible, self.first_available_dim, passed)
+        passed = tuple(slot for slot in self.slots if slot not in visible and self._is_passed(slot, scopes))
+        note_dims(msg, visible, self.first_available_dim, (*self._in_loops, *passed))
+
+    def _blocks(self, slot: Slot, scopes: tuple[Scope, ...]) -> bool:
+        """Whether a slot is still kept.
+
+        That of a context that was left is kept within the next one beside it, so that a value that is handed over is noticed.
+        """
+        over = next((depth for depth, own in enumerate(slot.scopes) if own.context.is_over(own.step)), None)
+        if over is None:
+            return True
+        here = tuple((id(scope.context), scope.step) for scope in scopes)
+        if slot.scopes[over].context.is_loop:
+            return False
+        return len(here) <= over or self._followers.setdefault(slot, here[: over + 1]) == here[: over + 1]
+
+    def _is_passed(self, slot: Slot, scopes: tuple[Scope, ...]) -> bool:
+        return slot in self._followers or _in_sight(slot, scopes, "blocked")
 
     def _lay_out(self, msg: Message, scopes: tuple[Scope, ...]) -> None:
         support = support_of(msg)
-        blocked = {slot.dim for slot in self.slots if _in_sight(slot, scopes, "blocked")}
+        blocked = {slot.dim for slot in self._in_loops} | {slot.dim for slot in self.slots if self._is_passed(slot, scopes)}
         dim = self.first_available_dim
         while dim in blocked:
             dim -= 1
@@ -338,7 +361,6 @@ class enum(Messenger):
                 f"site {msg['name']!r}: the dimensions for enumerated sites have run out after {len(blocked)} of them, as arrays "
                 f"have at most {MAX_RANK}; put independent sites into a plate, or the steps of a loop into `markov`"
             )
-        self.slots = [slot for slot in self.slots if not any(own.context.is_over(own.step) for own in slot.scopes)]
         self.slots.append(Slot(Variable(msg["name"]), dim, len(support), scopes))
         lay_out(msg, support, self.slots[-1])
 
@@ -356,12 +378,13 @@ class enum(Messenger):
     def new_loop(self) -> tuple[str, int]:
         """A name for the time dimension of a loop, and the first dimension free for its sites."""
         self._loops += 1
-        dims = [slot.dim - 1 for slot in self.slots]
+        dims = [slot.dim - 1 for slot in (*self.slots, *self._in_loops)]
         return f"_scan_{self._loops}", min([self.first_available_dim, *dims])
 
-    def leave_loop(self, slots: Iterable[Slot]) -> None:
-        """Note where the last states of a loop lie, for the sites after it."""
-        self.slots.extend(slots)
+    def leave_loop(self, last: Iterable[Slot], inside: Iterable[Slot]) -> None:
+        """Note where the last states of a loop lie, for the sites after it, and where states lie that these cannot use."""
+        self.slots.extend(last)
+        self._in_loops.extend(inside)
 
 
 class _NoEnumeration(Messenger):
@@ -386,14 +409,25 @@ class enum_in_loop(Messenger):
         first_dim: the first free dimension.
         history: how many earlier steps a site may depend on.
         step: the number of the step, for one of the first; None for all others.
-        index: the step, for the sites.
+        earlier: the slots of a step before, whose states the carry may hold.
+        copies: how many copies of all states are laid along the first free dimension, so that it can be seen where states are.
     """
 
-    def __init__(self, outer: Sequence[Slot], first_dim: int, history: int, step: int | None) -> None:
+    def __init__(
+        self,
+        outer: Sequence[Slot],
+        first_dim: int,
+        history: int,
+        step: int | None,
+        earlier: Sequence[Slot],
+        copies: int | None = None,
+    ) -> None:
         self.outer = tuple(outer)
         self.first_dim = self.next_dim = first_dim
         self.history = history
         self.step = step
+        self.copies = copies
+        self.earlier = {slot.variable.site: slot for slot in earlier}
         self.slots: list[Slot] = []  # of the step at hand
         self.values: dict[str, Array] = {}
         super().__init__()
@@ -410,18 +444,32 @@ class enum_in_loop(Messenger):
             support = support_of(msg)
             self.slots.append(Slot(self._variable(msg["name"], 0), self.next_dim, len(support)))
             self.next_dim -= self.history + 1
-            self.values[msg["name"]] = lay_out(msg, support, self.slots[-1])
+            value = lay_out(msg, support, self.slots[-1])
+            if self.copies is not None:
+                value = msg["value"] = copied(value, self.first_dim, msg["fn"].event_dim, self.copies)
+            self.values[msg["name"]] = value
         note_dims(msg, (*self.outer, *self.all_slots()), self.first_dim)
 
     def _variable(self, site: str, age: int) -> Variable:
         return Variable(site, age=age) if self.step is None else Variable(site, step=self.step - age)
 
     def all_slots(self) -> tuple[Slot, ...]:
-        """The slots of the step at hand and of those before it."""
+        """The slots of the step at hand, as far as its sites are laid out, and of those before it."""
         ages = range(self.history + 1 if self.step is None else min(self.history, self.step) + 1)
+        own = {slot.variable.site: slot for slot in self.slots}
         return tuple(
-            Slot(self._variable(slot.variable.site, age), slot.dim - age, slot.size) for slot in self.slots for age in ages
+            Slot(self._variable(site, age), slot.dim - age, slot.size)
+            for site, slot in (self.earlier | own).items()
+            for age in ages
+            if age or site in own
         )
+
+
+def copied(value: Array, dim: int, event_dim: int, copies: int) -> Array:
+    """Copies of a value along a dimension of its batch that is inserted at `dim`."""
+    axis = np.ndim(value) + 1 + dim - event_dim
+    shape = np.shape(value)
+    return jnp.broadcast_to(jnp.expand_dims(value, axis), (*shape[:axis], copies, *shape[axis:]))
 
 
 class GiveStates(Lookup):

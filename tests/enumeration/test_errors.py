@@ -211,6 +211,39 @@ def chains_in_and_around_a_plate() -> None:
     scan(step, (0, np.zeros(2, int)), None, length=60)
 
 
+def handed_on_by_a_function() -> None:
+    """Runs of a decorated function do not see each other."""
+
+    @markov
+    def step(t: int, z: Any) -> Any:
+        z = coin(f"z{t}", 0.2 + 0.6 * z)
+        seen(f"x{t}", z)
+        return z
+
+    z = 0
+    for t in range(3):
+        z = step(t, z)
+
+
+def handed_on_by_contexts() -> None:
+    z = 0
+    for t in range(3):
+        with markov():
+            seen(f"x{t}", 2 * z)
+            z = coin(f"z{t}")
+
+
+def outputs_behind_the_loop() -> None:
+    """A state of its own would lie where the states of the loop did."""
+
+    def step(z: Any, _: Any) -> tuple[Any, Any]:
+        z = coin("z", Vindex(ROWS)[z, 1])
+        return z, z
+
+    _, states = scan(step, 0, None, length=3)
+    seen("x", states[-1] + coin("w"))
+
+
 def branches() -> None:
     z = coin("z")
     cond(True, lambda z: seen("x", z), lambda z: seen("x", -z), 1.0 * z)
@@ -266,6 +299,9 @@ CASES = [
     Refused("more sites than dimensions", density(more_sites_than_dimensions), ValueError, ("'z", "dimensions", "plate", "markov")),
     Refused("markov: two steps back", density(two_steps_back), ValueError, ("'z2'", "'z0'", "history")),
     Refused("markov: emission two steps back", density(emission_two_steps_back), ValueError, ("'x2'", "'z0'", "history")),
+    Refused("markov: handed on by a function", density(handed_on_by_a_function), ValueError, ("'z1'", "'z0'", "keep=True")),
+    Refused("markov: handed on by contexts", density(handed_on_by_contexts), ValueError, ("'x1'", "'z0'", "keep=True")),
+    Refused("scan: outputs behind the loop", density(outputs_behind_the_loop), ValueError, ("'x'", "'z'", "scan", "carry")),
     Refused("scan: old states in the carry", density(carry_of_old_states), ValueError, ("'z'", "history")),
     Refused("scan: a state without history", density(scan_without_history), ValueError, ("'z'", "history")),
     Refused("scan: chains in and around a plate", density(chains_in_and_around_a_plate), STATES, ("'z", "series")),

@@ -6,6 +6,7 @@ the same in all steps, and what depends on nothing else, such as a matrix of tra
 """
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +17,7 @@ from jax.extend.core import Literal
 
 from ppl._typing import Array, Message, PyTree, Trace
 from ppl.contrib.control_flow.body import run_body, with_sample_shape
-from ppl.handlers.enumeration import Loop, Slot, Variable, enum, enum_in_loop
+from ppl.handlers.enumeration import Loop, Slot, Variable, copied, enum, enum_in_loop
 from ppl.ops.pytree import PytreeTrace
 from ppl.stack import Messenger, Step
 from ppl.util import describe
@@ -73,23 +74,91 @@ class _Body:
         self.values: dict[str, Array] = {}  # of the run at hand
         self.supports: dict[str, Array] = {}  # of the first steps, which belong to no other trace
 
-    def __call__(self, carry: Any, x: Any, index: Any, number: int | None) -> tuple[list[Any], Any, Any, Trace]:
-        """The leaves of the next carry, their structure, the output and the sites; `number`: of one of the first steps."""
-        handler = enum_in_loop(self.outer_slots, self.first_dim, self.history, number)
+    def __call__(
+        self, carry: Any, x: Any, index: Any, number: int | None, copies: int | None = None
+    ) -> tuple[list[Any], Any, Any, Trace]:
+        """The leaves of the next carry, their structure, the output and the sites.
+
+        Args:
+            carry: the carry, with the states of earlier steps in their places.
+            x: the entry.
+            index: its number.
+            number: that of the step, for one of the first; None for all others.
+            copies: of all states, as of `enum_in_loop`: a run that only tells shapes.
+        """
+        handler = enum_in_loop(self.outer_slots, self.first_dim, self.history, number, self.slots, copies)
         out, sites = run_body(self.f, (carry, x), [*self.inside, lambda step: handler], Step(index, self.steps, self.first_dim))
         if not isinstance(out, tuple) or len(out) != 2:
             raise TypeError(f"scan: the body must return a pair (carry, y), found {describe(out)}")
-        self.slots = tuple(handler.slots)
-        self.values = handler.values
-        if number is not None:
+        if copies is None:
+            self.slots = tuple(handler.slots)
+            self.values = handler.values
+        if copies is None and number is not None:
             self.supports = handler.values
         leaves, structure = jax.tree.flatten(out[0])
         return leaves, structure, out[1], sites
 
     def state_values(self) -> dict[_State, Array]:
         """The support of each site along the dimension of each age."""
+        dims = {slot.variable.site: slot.dim for slot in self.slots}
         ages = range(1, self.history + 1)
-        return {_State(site, age): self.older(value, age) for site, value in self.supports.items() for age in ages}
+        return {
+            _State(site, age): self.older(value, np.ndim(value) + dims[site], age)
+            for site, value in self.supports.items()
+            for age in ages
+        }
+
+    def event_dims(
+        self,
+        leaves: Sequence[Any],
+        states: Sequence[_State | None],
+        run: Callable[[list[Any], int], Sequence[Any]],
+        carry: Sequence[Any],
+        event_dims: Sequence[int | None],
+    ) -> list[int | None]:
+        """How many axes the leaves of a new carry have on the right of their batch, where states lie; None if they have no states.
+
+        An axis does not tell whether it holds states or entries of an event. So where that is not clear the step is run again, for
+        its shapes alone, with copies of the states along one more dimension: it shows up next to them.
+
+        Args:
+            leaves: of the new carry.
+            states: which of them are values of enumerated sites, and how long ago.
+            run: the step, from leaves of a carry and a number of copies to those of the next one.
+            carry: the leaves of the carry that went in.
+            event_dims: of these.
+
+        Raises:
+            ValueError: if states lie in the dimensions of plates.
+        """
+        dims = {slot.variable.site: slot.dim for slot in self.slots}
+        found = [None if state is None else np.ndim(leaf) + dims[state.site] - state.age + 1 for leaf, state in zip(leaves, states)]
+        unclear = [i for i, leaf in enumerate(leaves) if states[i] is None and self.slots and np.ndim(leaf) >= -self.first_dim]
+        if not unclear:
+            return found
+        sizes = {size for leaf in leaves for size in np.shape(leaf)}
+        copies = next(number for number in count(11) if number not in sizes)
+
+        def shown() -> list[Any]:
+            return list(run([self._copied(leaf, dim, copies) for leaf, dim in zip(carry, event_dims)], copies))
+
+        shapes = jax.eval_shape(shown)
+        for i in unclear:
+            if copies not in shapes[i].shape:
+                continue
+            found[i] = len(shapes[i].shape) - shapes[i].shape.index(copies) + self.first_dim
+            if found[i] < 0:  # type: ignore[operator]
+                raise ValueError(
+                    f"scan: a leaf of the carry of shape {np.shape(leaves[i])} has the states of an enumerated site in a dimension "
+                    f"that belongs to plates, right of {self.first_dim}; let it broadcast as sites in a plate do"
+                )
+        return found
+
+    def _copied(self, leaf: Any, event_dim: int | None, copies: int) -> Any:
+        if event_dim is None:
+            return leaf
+        rank = event_dim - self.first_dim - 1
+        return copied(jnp.reshape(leaf, (1,) * (rank - np.ndim(leaf)) + np.shape(leaf)), self.first_dim, event_dim, copies)
 
     @property
     def rank(self) -> int:
@@ -106,20 +175,28 @@ class _Body:
         batch_shape = site["fn"].batch_shape
         return {**site, "fn": site["fn"].expand((1,) * (self.rank - len(batch_shape)) + batch_shape)}
 
-    def older(self, value: Any, steps: int = 1) -> Any:
+    def older(self, value: Any, event_dim: int | None, steps: int = 1) -> Any:
         """A value whose states are so many steps older: each age moves to the next dimension.
+
+        Args:
+            value: the value.
+            event_dim: how many axes it has on the right of its batch; None if it has no states.
+            steps: how many steps.
 
         Raises:
             ValueError: if the value depends on a state that is then too old.
         """
+        if event_dim is None:
+            return value
         for _ in range(steps):
             for slot in self.slots:
-                value = self._one_older(value, slot)
+                value = self._one_older(value, slot, event_dim)
         return value
 
-    def _one_older(self, value: Any, slot: Slot) -> Any:
-        rank, last = np.ndim(value), slot.dim - self.history
-        present = [dim for dim in range(slot.dim, last - 1, -1) if -dim <= rank and np.shape(value)[dim] > 1]
+    def _one_older(self, value: Any, slot: Slot, event_dim: int) -> Any:
+        youngest, last = slot.dim - event_dim, slot.dim - event_dim - self.history
+        rank = np.ndim(value)
+        present = [dim for dim in range(youngest, last - 1, -1) if -dim <= rank and np.shape(value)[dim] > 1]
         if not present:
             return value
         if last in present:
@@ -130,7 +207,7 @@ class _Body:
             )
         shape = (1,) * max(-last - rank, 0) + np.shape(value)
         axes = list(range(len(shape)))
-        block = [len(shape) + dim for dim in range(slot.dim, last - 1, -1)]
+        block = [len(shape) + dim for dim in range(youngest, last - 1, -1)]
         for age, axis in enumerate(block):
             axes[axis] = block[age - 1]
         return jnp.transpose(jnp.reshape(value, shape), axes)
@@ -146,6 +223,7 @@ def run_enumerated(
     first_ys: list[PyTree] = []
     states: list[_State | None] = []
     structure = jax.tree.structure(init)
+    event_dims: list[int | None] = [None] * len(jax.tree.leaves(init))
     for number in range(min(history, steps)):
         index = steps - 1 - number if reverse else number
         x = jax.tree.map(lambda a, i=index: a[i] if isinstance(a, np.ndarray) else lax.index_in_dim(a, i, keepdims=False), xs)
@@ -156,19 +234,25 @@ def run_enumerated(
         if not body.slots:
             body.history = 0
             break
-        states = _states_among(leaves, jax.tree.leaves(carry), states, body)
-        carry = jax.tree.unflatten(structure, [body.older(leaf) for leaf in leaves])
+        before = jax.tree.leaves(carry)
+        states = _states_among(leaves, before, states, body)
+
+        def run(leaves: list[Any], copies: int, x: Any = x, index: int = index, number: int = number) -> list[Any]:
+            return body(jax.tree.unflatten(structure, leaves), x, index, number, copies)[0]
+
+        event_dims = body.event_dims(leaves, states, run, before, event_dims)
+        carry = jax.tree.unflatten(structure, [body.older(leaf, dim) for leaf, dim in zip(leaves, event_dims)])
         first.append(own_sites)
         first_ys.append(y)
     last_of_first = carry
-    carry, sites, ys = _remaining(body, init, carry, states, xs, steps, reverse)
+    carry, sites, ys = _remaining(body, init, carry, states, event_dims, xs, steps, reverse)
     if not body.slots and not body.outer_slots:
         return None
     sizes = tuple((slot.variable.site, slot.size) for slot in body.slots)
     loop = Loop(body.name, steps, body.history, reverse, sizes, body.rank)
     if steps <= body.history:
         carry = last_of_first
-    outer.leave_loop(_slots_behind(body, loop))
+    outer.leave_loop(_slots_behind(body, loop), body.slots)
     return EnumeratedLoop(carry, first, sites, _with_first(ys, first_ys, steps, reverse), loop)
 
 
@@ -237,6 +321,7 @@ class _Traced(NamedTuple):
         results: shapes of what it returns.
         start: shapes of the leaves that go in.
         states: which leaves of the new carry are values of enumerated sites.
+        event_dims: of the leaves of the new carry.
         structure: of the sites and the output, which it returns as leaves.
     """
 
@@ -244,24 +329,36 @@ class _Traced(NamedTuple):
     results: Any
     start: list[jax.ShapeDtypeStruct]
     states: list[_State | None]
+    event_dims: list[int | None]
     structure: Any
 
 
 def _trace_step(
-    body: _Body, structure: Any, states: Sequence[_State | None], start: list[jax.ShapeDtypeStruct], xs: PyTree
+    body: _Body,
+    structure: Any,
+    states: Sequence[_State | None],
+    event_dims: Sequence[int | None],
+    start: list[jax.ShapeDtypeStruct],
+    xs: PyTree,
 ) -> _Traced:
     """A step that has all of its past, with the leaves of the carry that are states as they then are."""
     values = body.state_values()
     moving = [i for i, state in enumerate(states) if state is None]
-    found: list[tuple[list[_State | None], Any]] = []
+    found: list[tuple[list[_State | None], list[int | None], Any]] = []
 
     def step(moved: list[Array], index: Array, x: Any) -> tuple[list[Array], list[Array]]:
         full = _filled(states, moved, values)
         new, new_structure, y, sites = body(jax.tree.unflatten(structure, full), x, index, None)
         _check_structure(structure, new_structure)
         rest, rest_structure = jax.tree.flatten((PytreeTrace(body.padded(sites)), y))
-        found.append((_states_among(new, full, states, body), rest_structure))
-        return [jnp.asarray(body.older(new[i])) for i in moving], rest
+        new_states = _states_among(new, full, states, body)
+
+        def run(leaves: list[Any], copies: int) -> list[Any]:
+            return body(jax.tree.unflatten(structure, leaves), x, index, None, copies)[0]
+
+        new_dims = body.event_dims(new, new_states, run, full, event_dims)
+        found.append((new_states, new_dims, rest_structure))
+        return [jnp.asarray(body.older(new[i], new_dims[i])) for i in moving], rest
 
     x = jax.tree.map(lambda a: jax.ShapeDtypeStruct(np.shape(a)[1:], jnp.result_type(a)), xs)
     program, results = jax.make_jaxpr(step, return_shape=True)(start, jax.ShapeDtypeStruct((), jnp.result_type(int)), x)
@@ -269,7 +366,14 @@ def _trace_step(
 
 
 def _remaining(
-    body: _Body, init: Any, carry: Any, states: list[_State | None], xs: PyTree, steps: int, reverse: bool
+    body: _Body,
+    init: Any,
+    carry: Any,
+    states: list[_State | None],
+    event_dims: list[int | None],
+    xs: PyTree,
+    steps: int,
+    reverse: bool,
 ) -> tuple[Any, PytreeTrace, PyTree]:
     """Run all steps as those that have all of their past; what comes of the first ones is replaced.
 
@@ -281,11 +385,13 @@ def _remaining(
     for _ in range(body.history + 2):
         later = [_common(leaf, shape) for leaf, shape in zip(leaves, later)]
         moving = [i for i, state in enumerate(states) if state is None]
-        traced = _trace_step(body, structure, states, [later[i] for i in moving], xs)
+        traced = _trace_step(body, structure, states, event_dims, [later[i] for i in moving], xs)
         grown = [_common(a, b) for a, b in zip(traced.start, traced.results[0])]
-        if traced.states == states and [(a.shape, a.dtype) for a in grown] == [(a.shape, a.dtype) for a in traced.start]:
+        new_dims = [new if old is None else old for old, new in zip(event_dims, traced.event_dims)]
+        is_steady = traced.states == states and new_dims == event_dims
+        if is_steady and [(a.shape, a.dtype) for a in grown] == [(a.shape, a.dtype) for a in traced.start]:
             break
-        states = traced.states
+        states, event_dims = traced.states, new_dims
         for i, shape in zip(moving, grown):
             later[i] = shape
     else:

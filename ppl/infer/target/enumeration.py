@@ -123,7 +123,7 @@ def _variables_of(site: Message, loop: Loop | None) -> Iterator[tuple[Name, Vari
 def _factor(site: Message, variables: Mapping[Name, Variable], plates: Mapping[str, Plate]) -> Factor:
     """The log probability of a site with named axes."""
     infer, frames, loop = site["infer"], site["cond_indep_stack"], site["infer"].get("_loop")
-    log_prob = _log_prob(site, plates)
+    log_prob = _over_plain_loops(site, _log_prob(site, plates))
     plate_at = {frame.dim: frame.name for frame in frames}
     slot_at = {slot.dim: slot for slot in infer.get("_slots", ())}
     time = None if loop is None else -1 - loop.rank
@@ -149,6 +149,13 @@ def _factor(site: Message, variables: Mapping[Name, Variable], plates: Mapping[s
     names = tuple(name for _, name in own_variables), tuple(name for _, name in own_plates)
     factor = Factor(array, *names)
     return factor if loop is None else _without_first(factor, loop)
+
+
+def _over_plain_loops(site: Message, log_prob: Array) -> Array:
+    """The log probability of a site summed over the time dimensions of loops in which nothing is enumerated."""
+    num_times = 0 if "_loop" in site["infer"] else site.get("time_dims", 0)
+    first = log_prob.ndim - len(site["fn"].batch_shape)
+    return jnp.sum(log_prob, tuple(range(first, first + num_times))) if num_times else log_prob
 
 
 def _without_first(factor: Factor, loop: Loop) -> Factor:
@@ -191,11 +198,17 @@ def _unnamed(site: Message, dim: int, shape: tuple[int, ...]) -> str:
     frames, name = site["cond_indep_stack"], site["name"]
     where = f" in {describe_plates(frames)}" if frames else ""
     if dim <= site["infer"].get("_first_dim", -np.inf):
-        passed = [slot.variable.site for slot in site["infer"]["_passed"] if slot.dim == dim]
-        value = f"the enumerated value of {passed[-1]!r}" if passed else f"an enumerated value of {shape[dim]} states"
+        passed = [slot for slot in site["infer"]["_passed"] if slot.dim == dim]
+        if passed and not passed[-1].scopes:
+            return (
+                f"site {name!r}{where}: it depends on the states of {passed[-1].variable.site!r} in a `scan` that is over; "
+                "behind it they can be used through the last carry only: hand on what is needed there"
+            )
+        value = f"the enumerated value of {passed[-1].variable.site!r}" if passed else f"an enumerated value of {shape[dim]} states"
         return (
             f"site {name!r}{where}: it depends on {value}, which belongs to a step of `markov` further back than "
-            "`history` allows, or was left; raise `history`, or use values of recent steps only"
+            "`history` allows, or was left; raise `history`, pass `keep=True` to contexts that follow each other, or use values of "
+            "recent steps only"
         )
     return (
         f"Missing a plate statement for batch dimension {dim} at site {name!r}{where}: its batch shape is "
