@@ -379,6 +379,21 @@ def test_an_unmarked_latent_in_nuts_is_enumerated_with_a_warning() -> None:
     assert sampler.get_samples().keys() == {"u"}
 
 
+@pytest.mark.parametrize(("written", "is_noticed"), [(lambda z: z, True), (lambda z: z[..., None], False)])
+def test_states_that_meet_an_event_are_noticed(written: Callable[[Any], Any], is_noticed: bool) -> None:
+    """As many states as entries: the shapes fit, and the density would be another one."""
+
+    def model() -> None:
+        u = ppl.sample("u", dist.Normal(0.0, 1.0))
+        z = coin("z", infer={"enumerate": "parallel"})
+        ppl.sample("x", dist.Normal(u + written(z) * np.array([1.0, 2.0]), 1.0).to_event(1), obs=np.zeros(2))
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        nuts(model)()
+    assert [all(word in str(w.message) for word in ("'x'", "z[..., None]")) for w in caught] == [True] * is_noticed
+
+
 def test_what_is_refused_leaves_no_handler_behind() -> None:
     with pytest.raises(ValueError, match="intractable!"):
         density(crossing_plates, 2)()

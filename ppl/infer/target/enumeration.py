@@ -36,6 +36,7 @@ from ppl.trace import check_log_prob, check_value, plates_of, sample_sites
 __all__ = [
     "FactorGraph",
     "discrete_values",
+    "site_with_dislocated_states",
     "enumerated_log_density",
     "factor_graph",
     "state_probabilities",
@@ -76,6 +77,14 @@ class FactorGraph:
 
 
 # From a trace to factors
+
+
+class UnnamedDimension(ValueError):
+    """A dimension of a log probability that belongs neither to a plate nor to an enumerated site."""
+
+    def __init__(self, site: str, message: str) -> None:
+        super().__init__(message)
+        self.site = site
 
 
 def factor_graph(trace: Trace) -> FactorGraph:
@@ -137,7 +146,7 @@ def _factor(site: Message, variables: Mapping[Name, Variable], plates: Mapping[s
         elif size > 1 and dim in slot_at:
             own_variables.append((axis, slot_at[dim].variable))
         elif size > 1:
-            raise ValueError(_unnamed(site, dim, log_prob.shape))
+            raise UnnamedDimension(site["name"], _unnamed(site, dim, log_prob.shape))
     for _, name in own_variables:
         _check_inside(site, name, variables[name].plates - ({loop.name} if loop else set()))
     if loop is not None:
@@ -227,6 +236,29 @@ def _check_inside(site: Message, name: Name, plates: frozenset[str]) -> None:
             f"site {site['name']!r}{own} uses the enumerated site {name.site!r} inside plate {sorted(missing)[0]!r}, but lies "
             "outside of it, where there is one value for each element of the plate; move it into the plate"
         )
+
+
+def site_with_dislocated_states(trace_from: Callable[[int], Trace], nesting: int) -> str | None:
+    """The name of a site where a model seems to take states for entries of an event.
+
+    An enumerated value lies along a dimension of the batch; written like a number beside a vector, it meets the event instead.
+    Where sizes agree that is no error, but it becomes one with the states a dimension further left.
+
+    Args:
+        trace_from: the trace of a model whose enumerated sites lie from this dimension on.
+        nesting: how many dimensions plates use.
+    """
+    try:
+        factor_graph(trace_from(-2 - nesting))
+    except UnnamedDimension as further_left:
+        try:
+            factor_graph(trace_from(-1 - nesting))
+        except Exception:
+            return None
+        return further_left.site
+    except Exception:
+        return None
+    return None
 
 
 # From factors to numbers

@@ -22,6 +22,7 @@ from ppl.distributions.distribution import ExpandedDistribution, Independent, Ma
 from ppl.distributions.distribution.validation import holds, is_checkable, warn_out_of_support
 from ppl.distributions.transforms import IdentityTransform, IndependentTransform, Transform
 from ppl.handlers.enumeration import config_enumerate, is_enumerable, is_marked
+from ppl.infer.target.enumeration import site_with_dislocated_states
 from ppl.trace import (
     check_plates,
     check_value,
@@ -267,12 +268,39 @@ def bind(
     arguments, arrays = Arguments.split(args, kwargs)
     call = ModelCall(model, arguments)
     try:
-        return BoundModel(call, _facts(call, arrays, check, select)), arrays
+        bound = BoundModel(call, _facts(call, arrays, check, select))
     except NEEDS_NUMBERS:
         if not arrays:
             raise
-    call = ModelCall(model, Arguments.split(args, kwargs, baked=True)[0])
-    return BoundModel(call, _facts(call, (), check, select), baked=True), ()
+        call, arrays = ModelCall(model, Arguments.split(args, kwargs, baked=True)[0]), ()
+        bound = BoundModel(call, _facts(call, (), check, select), baked=True)
+    if bound.facts.enumerated:
+        _warn_of_dislocated_states(bound, arrays)
+    return bound, arrays
+
+
+def _warn_of_dislocated_states(bound: BoundModel, arrays: tuple[Any, ...]) -> None:
+    found: list[str | None] = []
+
+    def run(arrays: tuple[Any, ...]) -> None:
+        given = {site.name: jnp.zeros(site.shape) for site in bound.facts.latents}
+        given |= {name: jnp.zeros(site.shape, site.dtype) for name, site in bound.facts.apart.items()}
+        inside = config_enumerate(), handlers.substitute(data=given)
+
+        def trace_from(dim: int) -> Trace:
+            return bound.trace(arrays, handlers.enum(first_available_dim=dim), *inside)
+
+        found.append(site_with_dislocated_states(trace_from, bound.facts.max_plate_nesting))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        jax.eval_shape(run, arrays)
+    if found[0] is not None:
+        warnings.warn(
+            f"site {found[0]!r}: an enumerated value seems to meet a dimension of an event, where its states count as entries and "
+            "the log density is wrong; give the value a dimension for each of the event, as in `z[..., None] * vector`",
+            stacklevel=find_stack_level(),
+        )
 
 
 def check_call(model: Any, args: Any) -> None:
