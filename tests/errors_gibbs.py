@@ -6,11 +6,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from errors import Case, normal
-from errors_inference import quadratic, run
+from errors_inference import Plain, quadratic, run
 
 import ppl
 import ppl.distributions as dist
-from ppl.infer import HMC, HMCECS, MCMC, NUTS, SA, DiscreteHMCGibbs, HMCGibbs, MixedHMC
+from ppl.infer import AIES, HMC, HMCECS, MCMC, NUTS, SA, DiscreteHMCGibbs, HMCGibbs, MixedHMC
 from ppl.infer.gibbs import CustomGibbs, DiscreteGibbs, Gibbs, discrete_latent_sites
 from ppl.infer.mcmc import MCMCKernel
 
@@ -75,16 +75,14 @@ def of_a(value: Any) -> HMCGibbs:
     return HMCGibbs(NUTS(two), lambda rng_key, gibbs_sites, hmc_sites: value, ["a"])
 
 
-class Plain(MCMCKernel):
-    """A user's kernel without refresh."""
+class Resting(NUTS):
+    """A user's variant of a kernel."""
 
-    sample_field = "z"
+    def sample(self, state: Any, *args: Any) -> Any:
+        """The state itself."""
+        return state
 
-    def init(self, *args: Any) -> Any:
-        """Nothing."""
-
-    def sample(self, *args: Any) -> Any:
-        """Nothing."""
+    refresh = sample
 
 
 def keep(rng_key: Any, gibbs_sites: Any, hmc_sites: Any) -> Any:
@@ -261,6 +259,42 @@ BLOCKS = [
         lambda: HMCGibbs(SA(two), keep, ["a"]),
         ValueError,
         ("HMCGibbs", "SA", "set of points", "BarkerMH"),
+    ),
+    Case(
+        "Gibbs: walkers of an ensemble",
+        lambda: Gibbs([(AIES(two), None)]),
+        ValueError,
+        ("Gibbs", "AIES", "moves all chains together", "use NUTS"),
+    ),
+    Case(
+        "HMCGibbs: MixedHMC inside",
+        lambda: HMCGibbs(MixedHMC(HMC(switched)), keep, ["k"]),
+        ValueError,
+        ("HMCGibbs", "MixedHMC is made of blocks itself", "Gibbs([(kernel, sites), ...])"),
+    ),
+    Case(
+        "DiscreteHMCGibbs: HMCGibbs inside",
+        lambda: DiscreteHMCGibbs(HMCGibbs(NUTS(switched), keep, ["x"])),
+        ValueError,
+        ("DiscreteHMCGibbs", "HMCGibbs is made of blocks itself", "Gibbs([(kernel, sites), ...])"),
+    ),
+    Case(
+        "Gibbs: HMCGibbs as a block",
+        lambda: Gibbs([(HMCGibbs(NUTS(switched), keep, ["x"]), ["x"]), (DiscreteGibbs(switched), ["k"])]),
+        ValueError,
+        ("Gibbs", "HMCGibbs is made of blocks itself", "put these beside the others"),
+    ),
+    Case(
+        "HMCECS: DiscreteHMCGibbs inside",
+        lambda: HMCECS(DiscreteHMCGibbs(NUTS(switched))),
+        ValueError,
+        ("HMCECS", "DiscreteHMCGibbs is made of blocks itself"),
+    ),
+    Case(
+        "Gibbs: a method of a chain defined anew",
+        lambda: DiscreteHMCGibbs(Resting(switched)),
+        ValueError,
+        ("DiscreteHMCGibbs", "Resting defines sample, refresh anew", "would not call", "MCMCKernel"),
     ),
     Case(
         "Gibbs: potential_fn",

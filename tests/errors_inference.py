@@ -59,6 +59,18 @@ def resume(state: Any, **options: Any) -> None:
     sampler.run(KEY)
 
 
+class Plain(MCMCKernel):
+    """A user's kernel without refresh."""
+
+    sample_field = "z"
+
+    def init(self, *args: Any) -> Any:
+        """Nothing."""
+
+    def sample(self, *args: Any) -> Any:
+        """Nothing."""
+
+
 def two_sites() -> None:
     normal("a")
     ppl.sample("b", dist.Normal(np.zeros(2), 1.0))
@@ -346,6 +358,21 @@ KERNELS = [
         ValueError,
         ("init_params", "num_chains=2", "leading axis of 2", "(3,)"),
     ),
+    *(
+        Case(
+            f"{kernel.__name__}: no start for each chain, in a dict",
+            lambda kernel=kernel: run(kernel(potential_fn=quadratic), init_params={"a": [np.ones(2), np.ones(3)]}, num_chains=2),
+            ValueError,
+            ("init_params['a'][1]", "num_chains=2", "leading axis of 2", "(3,)"),
+        )
+        for kernel in (HMC, SA, BarkerMH)
+    ),
+    Case(
+        "a user's kernel: no start for each chain, in a dict",
+        lambda: run(Plain(), init_params={"x": np.ones(3)}, num_chains=2),
+        ValueError,
+        ("init_params['x']", "num_chains=2", "leading axis of 2", "(3,)"),
+    ),
     Case(
         "potential_fn: a start of strings",
         lambda: run(NUTS(potential_fn=quadratic), init_params="a"),
@@ -359,7 +386,7 @@ KERNELS = [
         ("init_params", "no finite", "potential_fn"),
         compiles=True,
     ),
-    Case("sample before init", lambda: NUTS(normal).sample(None), RuntimeError, ("NUTS.sample", "call `init` first")),
+    Case("sample before init", lambda: NUTS(normal).sample(None), ValueError, ("NUTS.sample", "call `init` first")),
     Case("get_potential_fn before init", lambda: HMC(normal).get_potential_fn(), RuntimeError, ("HMC", "call `init`")),
     Case(
         "wrap_model",

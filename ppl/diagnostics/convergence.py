@@ -53,7 +53,7 @@ def ebfmi(energy: ArrayLike) -> Floats:
     Below 0.3 the momentum hardly moves the chain between levels of energy, and tails are explored slowly.
 
     :param energy: total energies ``(chains, draws)`` or ``(draws,)``.
-    :returns: an array ``(chains,)`` or a scalar; nan where the energy is constant.
+    :returns: an array ``(chains,)`` or a scalar; nan where the energy is constant, or not finite.
 
     >>> float(ebfmi([0.0, 1.0, 0.0, 1.0]))
     3.0
@@ -61,8 +61,8 @@ def ebfmi(energy: ArrayLike) -> Floats:
     levels = as_draws(energy, "ebfmi").astype(np.float64)
     if levels.ndim not in (1, 2):
         raise ValueError(f"ebfmi: expected energies of shape (chains, draws) or (draws,), found {levels.shape}")
-    change = np.sum(np.diff(levels, axis=-1) ** 2, axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
+        change = np.sum(np.diff(levels, axis=-1) ** 2, axis=-1)
         return change / np.sum((levels - levels.mean(axis=-1, keepdims=True)) ** 2, axis=-1)
 
 

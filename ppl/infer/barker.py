@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -85,6 +85,7 @@ class BarkerProcess(TargetProcess):
         initial_step_size: where adaptation starts.
     """
 
+    statistic_names: ClassVar[tuple[str, ...]] = ("accept_prob",)
     kernel: Barker
     warmup: Warmup
     initial_step_size: Any
@@ -152,10 +153,6 @@ class BarkerProcess(TargetProcess):
     def statistics(self, carry: Chain) -> Array:
         """The acceptance probability."""
         return carry.info.accept_prob[None]
-
-    def name_statistics(self, rows: Any) -> dict[str, Any]:
-        """The same by name."""
-        return {"accept_prob": rows[..., 0]}
 
     def modes(self) -> list[Fusing]:
         """What of a program can be one kernel, from nothing to all of it."""

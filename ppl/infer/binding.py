@@ -31,6 +31,11 @@ class Binding:
     processes: dict[tuple[str, ...], Any] = field(default_factory=dict)
     programs: dict[tuple[str, ...], Programs] = field(default_factory=dict)
 
+    @property
+    def deterministic(self) -> frozenset[str]:
+        """The names of deterministic sites."""
+        return frozenset() if self.model is None else frozenset(self.model.facts.deterministics)
+
     def check_data(self, arrays: tuple[Any, ...]) -> None:
         """Warn of data outside the support of their site."""
         if self.model is not None:

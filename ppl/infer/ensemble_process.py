@@ -210,10 +210,15 @@ class EnsembleProcess:
         shared = {field: read_field(state, field) for field in self.fields}
         return rows | jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (n, *jnp.shape(leaf))), shared)
 
+    @property
+    def statistic_names(self) -> tuple[str, ...]:
+        """The names of what the summary tells about."""
+        return self.rules.statistics
+
     def expand(self, rows: dict[str, Any]) -> dict[str, Any]:
         """The fields of rows under their public names."""
         others = {name: value for name, value in rows.items() if name != STATISTICS}
-        return others | {name: rows[STATISTICS][..., i] for i, name in enumerate(self.rules.statistics) if STATISTICS in rows}
+        return others | {name: rows[STATISTICS][..., i] for i, name in enumerate(self.statistic_names) if STATISTICS in rows}
 
     @property
     def wrappers(self) -> Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]]:

@@ -79,7 +79,6 @@ class EnsembleSampler(TargetKernel):
 
     reach = Reach.EVERYWHERE
     statistics: tuple[str, ...] = ()
-    can_be_block = False
 
     def __init__(
         self,
@@ -249,26 +248,23 @@ class EnsembleSampler(TargetKernel):
     def _new_process(self, binding: Binding, fields: tuple[str, ...]) -> Any:
         return EnsembleProcess(rules=self, **self._settings(binding, fields))
 
-    def launch(  # type: ignore[override]
+    def launch_on_target(
         self,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
-        *,
         fields: tuple[str, ...],
         init_params: PyTree,
         num_chains: int,
         num_warmup: int,
-        cache: dict[Any, Any],
     ) -> EnsembleLaunch:
-        """Bind the kernel to arguments, for a run."""
-        self._num_warmup = num_warmup
+        """The kernel bound to arguments, all chains being one compiled process on the target."""
         binding, arrays = self.bind(args, kwargs, init_params, 1)
         self.check_chains(num_chains, binding.target.layout.dimension)
         binding.check_data(arrays)
         given = self.start_positions(binding, init_params, num_chains)
         if given is not None and not given[1] and not is_traced(given[0]):
             self._check_spread(given[0], True)
-        process = self.process(binding, fields)
+        process = self.process(binding, self._fields_to_read(binding, fields))
         return EnsembleLaunch(self, binding, process, self.inputs(binding, arrays, num_warmup), given, num_chains)
 
     def init(
@@ -299,8 +295,8 @@ class EnsembleSampler(TargetKernel):
                 f"{type(self).__name__}.init: expected an array of keys, one for each chain, found one key; MCMC passes them with "
                 'chain_method="vectorized"'
             )
-        options: dict[str, Any] = dict(fields=(), init_params=init_params, num_chains=len(words), num_warmup=num_warmup, cache={})
-        launch = self.launch(model_args, model_kwargs or {}, **options)
+        self._num_warmup = num_warmup
+        launch = self.launch_on_target(model_args, model_kwargs or {}, (), init_params, len(words), num_warmup)
         (carry,) = launch.start(words, len(words))
         return launch.public(carry) if is_traced(carry) else jax.tree.map(jnp.asarray, launch.public(carry))
 
@@ -310,10 +306,10 @@ class EnsembleSampler(TargetKernel):
         """The next state.
 
         Raises:
-            RuntimeError: before `init`.
+            ValueError: before `init`.
         """
         if self._latest is None:
-            raise RuntimeError(f"{type(self).__name__}.sample: call `init` first")
+            raise ValueError(f"{type(self).__name__}.sample: call `init` first")
         binding, arrays = self.bind(model_args, model_kwargs or {}, None)
         process: Any = self.process(binding)
         inputs = self.inputs(binding, arrays, self._num_warmup)

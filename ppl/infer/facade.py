@@ -14,8 +14,8 @@ from ppl.infer.adaptation.warmup import Schedule
 from ppl.infer.adaptation.windows import window_ends
 from ppl.infer.binding import Binding
 from ppl.infer.initialization import init_to_uniform
-from ppl.infer.kernel import MCMCKernel
-from ppl.infer.launch import is_traced
+from ppl.infer.kernel import MCMCKernel, overridden
+from ppl.infer.launch import Launch, UserLaunch, check_chain_axis, is_traced
 from ppl.infer.target.density import Target
 from ppl.infer.target.gradient import GradientTarget
 from ppl.infer.target.layout import Layout
@@ -40,11 +40,11 @@ class TargetKernel(MCMCKernel):
     """A kernel on continuous sites of a model, or on the pytree of a potential function.
 
     Attributes:
-        can_be_block: whether it leaves the conditional law of its sites as it is when the other sites change between iterations.
+        not_a_block: why it cannot be a block of Gibbs sampling, and what to do; empty where it can.
     """
 
     sample_field = "z"
-    can_be_block = True
+    not_a_block = ""
 
     def __init__(
         self,
@@ -170,6 +170,7 @@ class TargetKernel(MCMCKernel):
             missing = {name: np.full(batch + shape, np.nan) for name, shape in shapes.items() if name not in init_params}
             init_params = {**init_params, **missing}
         else:
+            check_chain_axis(init_params, num_chains)
             batch, missing = (() if num_chains == 1 else (num_chains,)), {}
         if not all(map(not_jax_tracer, jax.tree.leaves(init_params))):
             ravel = jax.vmap(layout.ravel) if batch else layout.ravel
@@ -224,14 +225,46 @@ class TargetKernel(MCMCKernel):
         num_chains: int,
         num_warmup: int,
         cache: dict[Any, Any],
-    ) -> TargetLaunch:
-        """Bind the kernel to arguments, for a run."""
+    ) -> Launch:
+        """Bind the kernel to arguments, for a run; where a class defines methods of a run anew, as a user's kernel."""
         self._num_warmup = num_warmup
+        if not overridden(self):
+            return self.launch_on_target(args, kwargs, fields, init_params, num_chains, num_warmup)
+        binding, _ = self.bind(args, kwargs, init_params, int(num_chains > 1))
+        return UserLaunch(
+            self,
+            args,
+            kwargs,
+            fields,
+            num_chains,
+            num_warmup,
+            init_params,
+            cache,
+            baked=binding.fixed is not None,
+            deterministic=binding.deterministic,
+        )
+
+    def launch_on_target(
+        self,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        fields: tuple[str, ...],
+        init_params: PyTree,
+        num_chains: int,
+        num_warmup: int,
+    ) -> Launch:
+        """The kernel bound to arguments, its chains being compiled processes on the target."""
         binding, arrays = self.bind(args, kwargs, init_params, int(num_chains > 1))
         binding.check_data(arrays)
         given = self.start_positions(binding, init_params, num_chains)
-        process = self.process(binding, fields)
+        process = self.process(binding, self._fields_to_read(binding, fields))
         return TargetLaunch(binding, process, self.inputs(binding, arrays, num_warmup), given)
+
+    def _fields_to_read(self, binding: Binding, fields: tuple[str, ...]) -> tuple[str, ...]:
+        """These fields, and the default fields that are no statistics, which are read anyway."""
+        default = [name for name in self.default_fields if name != self.sample_field]
+        told = self.process(binding).statistic_names if default else ()
+        return tuple(dict.fromkeys((*[name for name in default if name not in told], *fields)))
 
     # One transition at a time
 
@@ -271,10 +304,10 @@ class TargetKernel(MCMCKernel):
         """The next state.
 
         Raises:
-            RuntimeError: before `init`.
+            ValueError: before `init`.
         """
         if self._latest is None:
-            raise RuntimeError(f"{type(self).__name__}.sample: call `init` first")
+            raise ValueError(f"{type(self).__name__}.sample: call `init` first")
         binding, arrays = self.bind(model_args, model_kwargs or {}, None)
         process, inputs = self.process(binding), self.inputs(binding, arrays, self._num_warmup)
         carry = process.continued(state)

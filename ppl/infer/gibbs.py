@@ -36,7 +36,7 @@ from ppl.infer.gibbs_sweep import (
     select_discrete_proposal,
     subsample_plate_sizes,
 )
-from ppl.infer.kernel import MCMCKernel
+from ppl.infer.kernel import RUN_METHODS, MCMCKernel, overridden
 from ppl.infer.target.conditional import Point
 from ppl.infer.target.density import Target, bound_trace
 from ppl.infer.target.dependence import dependences
@@ -216,6 +216,7 @@ class Gibbs(TargetKernel):
     """
 
     state_type: Callable[..., Any] = GibbsState
+    not_a_block = "is made of blocks itself; put these beside the others, in one Gibbs([(kernel, sites), ...])"
 
     def __init__(self, blocks: Sequence[tuple[MCMCKernel, Any]]) -> None:
         self._blocks = _checked_blocks(type(self).__name__, blocks)
@@ -248,9 +249,7 @@ class Gibbs(TargetKernel):
         """A copy of the kernel on `wrapper(model)`."""
         copy = super().wrap_model(wrapper)
         assert isinstance(copy, Gibbs)
-        copy._blocks = tuple(
-            (kernel if isinstance(kernel, CustomGibbs) else kernel.wrap_model(wrapper), sites) for kernel, sites in self._blocks
-        )
+        copy._blocks = tuple((kernel.wrap_model(wrapper), sites) for kernel, sites in self._blocks)
         return copy
 
     def get_potential_fn(
@@ -506,10 +505,18 @@ def _check_kernel(name: str, number: int, kernel: Any) -> None:
         raise ValueError(f"{name}: {type(kernel).__name__} defines no refresh, which a block of Gibbs sampling needs")
     if isinstance(kernel, TargetKernel) and kernel.model is None:
         raise ValueError(f"{name}: block {number} is built from potential_fn; build {type(kernel).__name__} from the model")
-    if isinstance(kernel, TargetKernel) and not kernel.can_be_block:
+    if kernel.is_ensemble_kernel:
         raise ValueError(
-            f"{name}: {type(kernel).__name__} keeps a set of points, which would belong to the law at earlier values of the other "
-            "sites: its draws would be wrong inside Gibbs sampling; use NUTS, HMC or BarkerMH"
+            f"{name}: {type(kernel).__name__} moves all chains together, where a block moves sites of one chain; use NUTS, HMC or "
+            "BarkerMH"
+        )
+    if isinstance(kernel, TargetKernel) and kernel.not_a_block:
+        raise ValueError(f"{name}: {type(kernel).__name__} {kernel.not_a_block}")
+    anew = overridden(kernel, (*RUN_METHODS, "refresh")) if isinstance(kernel, TargetKernel) else []
+    if anew:
+        raise ValueError(
+            f"{name}: {type(kernel).__name__} defines {', '.join(anew)} anew, which Gibbs sampling would not call: a chain inside "
+            "it is a compiled process; use the kernel that it derives from, or write an MCMCKernel for a block of Gibbs([...])"
         )
 
 

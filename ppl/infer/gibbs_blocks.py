@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any, NamedTuple
 
 import jax
@@ -81,6 +82,10 @@ class UpdateKernel(MCMCKernel):
     def refresh(self, state: Any, model_args: tuple[Any, ...], model_kwargs: dict[str, Any]) -> Any:
         """The state itself: nothing is cached."""
         return state
+
+    def wrap_model(self, wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> "UpdateKernel":
+        """The block itself: it knows no model."""
+        return self
 
 
 class CustomGibbs(UpdateKernel):
@@ -183,26 +188,34 @@ class DiscreteGibbs(UpdateKernel):
                 )
 
     def new_update(self, target: Target, sites: tuple[str, ...]) -> Update:
-        """What an iteration does."""
-        return DiscreteUpdate(self._proposal, tuple(conditionals(target, sites).values()))
+        """What an iteration does; a site without elements stays as it is."""
+        shapes = target.model.facts.apart
+        moving = [name for name in sites if prod(shapes[name].shape)]
+        found = conditionals(target, moving) if moving else {}
+        return DiscreteUpdate(self._proposal, sites, tuple(found.values()))
 
 
 @dataclass(frozen=True, eq=False)
 class DiscreteUpdate:
-    """One sweep over discrete sites, site by site, group by group in random order."""
+    """One sweep over discrete sites, site by site, group by group in random order.
+
+    Attributes:
+        proposal: how a state is proposed.
+        sites: the sites.
+        conditionals: those of the sites that have elements.
+        told: the names of what is told.
+    """
 
     proposal: DiscreteProposal
+    sites: tuple[str, ...]
     conditionals: tuple[Conditional, ...]
     told: tuple[str, ...] = ("discrete_accept_prob",)
 
-    @property
-    def sites(self) -> tuple[str, ...]:
-        """The sites."""
-        return tuple(conditional.name for conditional in self.conditionals)
-
     def __call__(self, key: Key, target: Target, point: Point) -> tuple[dict[str, Array], Array]:
-        """New values, and the mean acceptance probability, `(1,)`."""
+        """New values, and the mean acceptance probability, `(1,)`; it is 1 where there is no element."""
         dtype = target.layout.dtype
+        if not self.conditionals:
+            return {name: point.values[name] for name in self.sites}, jnp.ones(1, dtype)
         keys = random.draw(key, dtype, keys=len(self.conditionals)).keys
         accepted = []
         for conditional, own_key in zip(self.conditionals, keys):

@@ -302,6 +302,12 @@ class GibbsProcess:
         state = self.public_state(carry)
         return rows | {field: read_field(state, field) for field in self.fields}
 
+    @property
+    def statistic_names(self) -> tuple[str, ...]:
+        """The names of what the summary tells about: statistics of the first chain, and what updates tell."""
+        told = [name for update in self.updates for name in update.told]
+        return (*(self.chain_blocks[0].process.statistic_names if self.chain_blocks else ()), *told)
+
     def expand(self, rows: dict[str, Any]) -> dict[str, Any]:
         """The statistics of the first chain, what updates tell, by name; fields of these names that the user wants come first."""
         others = {name: value for name, value in rows.items() if name != STATISTICS}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -37,7 +37,7 @@ class HMCState(NamedTuple):
         z_grad: gradient of the potential energy at `z`.
         potential_energy: minus the log density at `z`.
         energy: potential plus kinetic energy.
-        r: momentum; None: drawn afresh in each iteration.
+        r: momentum at the end of the iteration, where `MixedHMC` moves the chain; otherwise None. The next one draws its own.
         trajectory_length: step size times number of steps.
         num_steps: leapfrog steps of the last iteration.
         accept_prob: acceptance probability of the last iteration, a mean over the trajectory in NUTS.
@@ -168,14 +168,17 @@ class HamiltonianProcess(TargetProcess):
         initial_inverse: blocks of the inverse mass matrix to start from; None: the identity.
         search_step_size: whether a reasonable step size is searched at the start and when the metric changes.
         block_names: names of the sites of each block of the metric; None where there are no sites.
+        tells_momentum: whether states have the momentum.
     """
 
+    statistic_names: ClassVar[tuple[str, ...]] = ("energy", "accept_prob", "num_steps", "diverging")
     kernel: NUTS | HMC
     warmup: Warmup
     initial_step_size: Any
     initial_inverse: tuple[Any, ...] | None
     search_step_size: bool
     block_names: tuple[tuple[str, ...], ...] | None
+    tells_momentum: bool = False
 
     # The run
 
@@ -218,6 +221,7 @@ class HamiltonianProcess(TargetProcess):
                 diverging=false,
                 last_position=state.position,
                 is_nan=false,
+                momentum=nowhere if self.tells_momentum else None,
             ),
             warmup=self.warmup.init(step_size, start.metric or self._identity()),
             mean_accept_prob=zero,
@@ -283,12 +287,8 @@ class HamiltonianProcess(TargetProcess):
 
     def name_statistics(self, rows: Any) -> dict[str, Any]:
         """The same by name."""
-        return {
-            "energy": rows[..., 0],
-            "accept_prob": rows[..., 1],
-            "num_steps": rows[..., 2].astype(np.int32),
-            "diverging": rows[..., 3] != 0,
-        }
+        named = super().name_statistics(rows)
+        return named | {"num_steps": named["num_steps"].astype(np.int32), "diverging": named["diverging"] != 0}
 
     def modes(self) -> list[Fusing]:
         """What of a program can be one kernel, from nothing to all of it."""
@@ -307,7 +307,7 @@ class HamiltonianProcess(TargetProcess):
             z_grad=unravel(carry.state.gradient),
             potential_energy=carry.state.potential_energy,
             energy=carry.info.energy,
-            r=None,
+            r=None if carry.info.momentum is None else unravel(carry.info.momentum),
             trajectory_length=carry.info.trajectory_length,
             num_steps=carry.info.num_steps,
             accept_prob=carry.info.accept_prob,
@@ -334,6 +334,7 @@ class HamiltonianProcess(TargetProcess):
                 diverging=state.diverging,
                 last_position=position,
                 is_nan=false,
+                momentum=ravel(state.r) if self.tells_momentum else None,
             ),
             warmup=adaptation_of(state.adapt_state, self.block_names),
             mean_accept_prob=state.mean_accept_prob,

@@ -1,18 +1,23 @@
 """The interface of MCMC kernels."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ppl._typing import Key, PyTree
 from ppl.infer.launch import Launch, UserLaunch
 from ppl.util import identity
 
-__all__ = ["MCMCKernel"]
+__all__ = ["RUN_METHODS", "MCMCKernel", "overridden"]
+
+RUN_METHODS = ("init", "sample", "postprocess_fn", "get_constrain_fn")  # what a run of a user's kernel calls
 
 
 class MCMCKernel(ABC):
     """A Markov kernel. A subclass that defines `init` and `sample` runs in every chain method of `MCMC`.
+
+    So does a subclass of `NUTS` or another kernel that defines `init`, `sample`, `postprocess_fn` or `get_constrain_fn` anew: a run
+    then calls these methods, in place of the kernel's own, faster program.
 
     Example:
         >>> from collections import namedtuple
@@ -118,5 +123,18 @@ class MCMCKernel(ABC):
             num_warmup: number of warm-up iterations.
             cache: where programs may be kept.
         """
-        every = tuple(dict.fromkeys((self.sample_field, *self.default_fields, *fields)))
-        return UserLaunch(self, args, kwargs, every, num_warmup, init_params, cache)
+        return UserLaunch(self, args, kwargs, fields, num_chains, num_warmup, init_params, cache)
+
+
+def overridden(kernel: MCMCKernel, names: Sequence[str] = RUN_METHODS) -> list[str]:
+    """Those of these methods that the class of a user, or the object, defines in place of the library's.
+
+    A kernel of the library runs as one compiled process, which calls none of them; a kernel with such methods is a user's.
+    """
+    package = __name__.partition(".")[0]
+
+    def is_own(name: str) -> bool:
+        owner = next(base for base in type(kernel).__mro__ if name in vars(base))
+        return name in vars(kernel) or owner.__module__.partition(".")[0] != package
+
+    return [name for name in names if is_own(name)]

@@ -22,6 +22,7 @@ __all__ = [
     "NO_DISCRETE",
     "Launch",
     "UserLaunch",
+    "check_chain_axis",
     "is_traced",
     "key_of_chain",
     "read_field",
@@ -49,6 +50,22 @@ def stack_carries(carries: list[PyTree]) -> PyTree:
 def unstack_carry(carry: PyTree, num_chains: int) -> list[PyTree]:
     """The carries of chains out of one with a leading chain axis."""
     return [jax.tree.map(itemgetter(i), carry) for i in range(num_chains)]
+
+
+def check_chain_axis(init_params: PyTree, num_chains: int) -> None:
+    """Check start values of a kernel without sites: one for each of several chains.
+
+    Raises:
+        ValueError: if a leaf has no leading axis for the chains.
+    """
+    if num_chains == 1:
+        return
+    for path, leaf in jax.tree_util.tree_leaves_with_path(init_params):
+        if np.shape(leaf)[:1] != (num_chains,):
+            raise ValueError(
+                f"init_params{jax.tree_util.keystr(path)}: for num_chains={num_chains} every leaf needs a leading axis of "
+                f"{num_chains}, found shape {np.shape(leaf)}"
+            )
 
 
 def _is_one_key(keys: Key) -> bool:
@@ -156,11 +173,60 @@ class UserProcess:
     def step(self, carry: PyTree, inputs: PyTree) -> PyTree:
         """One call of `sample`."""
         args, kwargs = self.arguments.join(inputs)
-        return self.kernel.sample(carry, args, kwargs)
+        state = self.kernel.sample(carry, args, kwargs)
+        _check_types(type(self.kernel).__name__, carry, state)
+        return state
+
+    def settled(self, carry: PyTree, inputs: PyTree) -> PyTree:
+        """A first state whose Python numbers have the types that a step gives them."""
+        if not any(map(_is_weak, jax.tree.leaves(carry))):
+            return carry
+        stepped = jax.eval_shape(lambda carry: self.kernel.sample(carry, *self.arguments.join(inputs)), carry)
+        if not _is_alike(carry, stepped):
+            return carry
+        return jax.tree.map(lambda old, new: old.astype(new.dtype) if _is_weak(old) else old, carry, stepped)
 
     def read(self, carry: PyTree) -> dict[str, Array]:
-        """The fields to be kept."""
-        return {field: read_field(carry, field) for field in self.fields}
+        """The fields to be kept; of an ensemble, what all chains share for each of them."""
+        rows = {field: read_field(carry, field) for field in self.fields}
+        samples = jax.tree.leaves(rows[self.kernel.sample_field])
+        if not self.kernel.is_ensemble_kernel or not samples:
+            return rows
+        num_chains = len(samples[0])
+
+        def for_each(leaf: Array) -> Array:
+            is_shared = jnp.shape(leaf)[:1] != (num_chains,)
+            return jnp.broadcast_to(leaf, (num_chains, *jnp.shape(leaf))) if is_shared else leaf
+
+        return jax.tree.map(for_each, rows)
+
+
+def _is_weak(leaf: Any) -> bool:
+    """Whether an array was made of a Python number, so that its type gives way to others."""
+    return jax.typeof(leaf).weak_type
+
+
+def _is_alike(one: PyTree, other: PyTree) -> bool:
+    """Whether two pytrees have the same structure."""
+    structure: Any = jax.tree.structure(one)
+    return bool(structure == jax.tree.structure(other))
+
+
+def _check_types(kernel: str, before: PyTree, after: PyTree) -> None:
+    """Refuse a step that changes the type of a field.
+
+    Raises:
+        TypeError: with the field.
+    """
+    if not _is_alike(before, after):
+        return
+    for (path, old), new in zip(jax.tree_util.tree_leaves_with_path(before), jax.tree.leaves(after)):
+        if jnp.result_type(old) != jnp.result_type(new) and not _is_weak(old):
+            field = jax.tree_util.keystr(path, simple=True, separator=".")
+            raise TypeError(
+                f"{kernel}: the field {field!r} of the state has type {jnp.result_type(old)}, and {jnp.result_type(new)} after "
+                f"`sample`; let `init` and `sample` agree, with jnp.asarray(value, {jnp.result_type(new)}) in `init`"
+            )
 
 
 class UserLaunch:
@@ -170,10 +236,16 @@ class UserLaunch:
         kernel: the kernel.
         args: positional arguments of the model.
         kwargs: keyword arguments of the model.
-        fields: of the state, to be read.
+        fields: of the state, to be read beside the sample and the default fields.
+        num_chains: number of chains.
         num_warmup: what `init` is told.
         init_params: start values, with a leading chain axis for several chains.
         cache: programs of this kernel, by signature.
+        baked: whether arrays among the arguments are fixed parts of the program.
+        deterministic: names of deterministic sites among what `postprocess_fn` gives.
+
+    Raises:
+        ValueError: if start values lack the chain axis.
     """
 
     def __init__(
@@ -182,15 +254,21 @@ class UserLaunch:
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         fields: tuple[str, ...],
+        num_chains: int,
         num_warmup: int,
         init_params: PyTree,
         cache: dict[Any, Any],
+        *,
+        baked: bool = False,
+        deterministic: frozenset[str] = frozenset(),
     ) -> None:
+        check_chain_axis(init_params, num_chains)
+        fields = tuple(dict.fromkeys((kernel.sample_field, *kernel.default_fields, *fields)))
         self.kernel = kernel
         self.args, self.kwargs = args, dict(kwargs)
         self.sample_field = kernel.sample_field
-        self.deterministic: frozenset[str] = frozenset()
-        arguments, arrays = Arguments.split(args, kwargs)
+        self.deterministic = deterministic
+        arguments, arrays = Arguments.split(args, kwargs, baked)
         self.inputs = arrays if is_traced(arrays) else jax.device_put(arrays)
         self.num_warmup = num_warmup
         self.init_params = init_params
@@ -217,7 +295,7 @@ class UserLaunch:
 
     def _init(self, keys: Key, init_params: PyTree) -> PyTree:
         state = self.kernel.init(keys, self.num_warmup, init_params, self.args, self.kwargs)
-        return jax.tree.map(jnp.asarray, state)
+        return self.process.settled(jax.tree.map(jnp.asarray, state), self.inputs)
 
     def public(self, carry: PyTree) -> Any:
         """The carry is the state."""
@@ -228,9 +306,12 @@ class UserLaunch:
         return state
 
     def with_key(self, carry: PyTree, keys: Key, chain: int) -> PyTree:
-        """A state with the key of a chain, where it has one."""
-        has_key = "rng_key" in getattr(carry, "_fields", ())
-        return carry._replace(rng_key=key_of_chain(keys, chain)) if has_key else carry
+        """A state with the key of a chain, where it has one: a JAX key, or the two words of one."""
+        if "rng_key" not in getattr(carry, "_fields", ()):
+            return carry
+        key = key_of_chain(keys, chain)
+        is_typed = jnp.issubdtype(carry.rng_key.dtype, jax.dtypes.prng_key)
+        return carry._replace(rng_key=key if is_typed else random.words(key))
 
     def finish(self, row: Any, inputs: PyTree) -> PyTree:
         """What `postprocess_fn` makes of a sample."""
@@ -246,12 +327,15 @@ class UserLaunch:
         return rows
 
     def discrete(self, samples: PyTree) -> dict[str, Any]:
-        """A user's kernel sums nothing out.
+        """What a user's kernel sums out is not known here.
 
         Raises:
             ValueError: always.
         """
-        raise ValueError(NO_DISCRETE)
+        raise ValueError(
+            f"MCMC.get_samples: infer_discrete=True, but {type(self.kernel).__name__} runs as a user's kernel; use "
+            "Predictive(model, samples, infer_discrete=True)"
+        )
 
     def problems(self, carries: list[PyTree]) -> list[str]:
         """Nothing is known of a user's kernel."""

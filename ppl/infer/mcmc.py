@@ -223,7 +223,6 @@ class MCMC:
             )
         own = self.sampler.sample_field
         fields = tuple(name for name in extra_fields if not name.startswith("~") and name.split(".")[0] != own)
-        _check_chain_axis(init_params, self.num_chains, self.sampler)
         launch = self.sampler.launch(
             args,
             kwargs,
@@ -506,15 +505,3 @@ def _check_arrays(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     for leaf in jax.tree.leaves((args, kwargs)):
         if not isinstance(leaf, jax.Array | np.ndarray | np.generic | float | int):
             raise TypeError(f"MCMC: jit_model_args=True takes arrays and pytrees of arrays, found {leaf!r}")
-
-
-def _check_chain_axis(init_params: PyTree, num_chains: int, kernel: MCMCKernel) -> None:
-    """A kernel without sites takes start values with a leading chain axis."""
-    if init_params is None or num_chains == 1 or isinstance(init_params, dict):
-        return
-    for leaf in jax.tree.leaves(init_params):
-        if np.ndim(leaf) == 0 or np.shape(leaf)[0] != num_chains:
-            raise ValueError(
-                f"init_params: for num_chains={num_chains} every leaf needs a leading axis of {num_chains}, found shape "
-                f"{np.shape(leaf)}"
-            )

@@ -69,13 +69,13 @@ def consensus(
         subposteriors: a list of pytrees of draws, with a leading axis for the draws.
         num_draws: how many draws to make, from each subposterior drawn anew; None: one of each row of draws.
         diagonal: weight by inverse variances instead of inverse covariances.
-        rng_key: a random key; needed with `num_draws`.
+        rng_key: a random key, for `num_draws`; default: that of the seed 0.
 
     Returns:
         A pytree of draws.
 
     Raises:
-        ValueError: if the subposteriors do not fit together, or the key is missing.
+        ValueError: if the subposteriors do not fit together.
 
     Source: Scott, Blocker, Bonassi, Chipman, George, McCulloch (2016), "Bayes and big data: the consensus Monte Carlo algorithm",
     section 3.1.
@@ -92,13 +92,10 @@ def consensus(
     if num_draws is None:
         if len({len(x) for x in draws}) > 1:
             raise ValueError(
-                f"consensus: the subposteriors have {[len(x) for x in draws]} draws; pass num_draws and rng_key to draw from each "
-                "anew"
+                f"consensus: the subposteriors have {[len(x) for x in draws]} draws; pass num_draws to draw from each anew"
             )
     else:
-        if rng_key is None:
-            raise ValueError("consensus: num_draws needs rng_key")
-        keys = random.split(as_key(rng_key), len(draws))
+        keys = random.split(as_key(0 if rng_key is None else rng_key), len(draws))
         draws = [x[random.randint(key, (num_draws,), 0, len(x))] for key, x in zip(keys, draws)]
     total = _inverse(sum(precisions[1:], precisions[0]))
     weighted = [_times(precision, x) for precision, x in zip(precisions, draws)]

@@ -16,7 +16,7 @@ from ppl.infer.algorithms.mixed import MixedHMC as MixedTransition
 from ppl.infer.algorithms.mixed import Move
 from ppl.infer.binding import Binding
 from ppl.infer.gibbs import DiscreteBlocks
-from ppl.infer.gibbs_process import GibbsChain, GibbsProcess
+from ppl.infer.gibbs_process import ChainBlock, GibbsChain, GibbsProcess
 from ppl.infer.hmc import HMC, NUTS
 from ppl.infer.target.conditional import Conditional, Point
 from ppl.infer.target.density import Target
@@ -32,7 +32,7 @@ class MixedHMCState(NamedTuple):
 
     Attributes:
         z: values of all latent sites: as they are of discrete ones, unconstrained of the others.
-        hmc_state: the state of the inner kernel.
+        hmc_state: the state of the inner kernel, with the momentum `r` at the end of the trajectory.
         rng_key: key for the iterations to come.
         accept_prob: acceptance probability of the last trajectory.
     """
@@ -76,6 +76,8 @@ class _Elements:
             partial(self._propose_for, place, uniform, number - int(starts[place]), Point(position, values))
             for place in range(len(sizes))
         ]
+        if not branches:
+            return Move(values, jnp.zeros((), position.dtype))
         if len(branches) == 1:
             return branches[0]()
         return lax.switch(jnp.searchsorted(starts[1:], number, side="right"), branches)
@@ -175,9 +177,13 @@ class MixedHMC(DiscreteBlocks):
         (update,) = process.updates
         count = sum(conditional.rows * conditional.columns for conditional in update.conditionals)
         kernel = MixedTransition(
-            num_discrete_updates=self._num_discrete_updates or count,
+            num_discrete_updates=self._num_discrete_updates or max(count, 1),
             num_steps=inner.kernel.num_steps,
             trajectory_length=inner.kernel.trajectory_length,
             kinetic=inner.kernel.kinetic,
         )
-        return MixedProcess(process.target, process.blocks, process.propose, process.fields, process.form, kernel)
+        blocks = tuple(
+            replace(block, process=replace(inner, tells_momentum=True)) if isinstance(block, ChainBlock) else block
+            for block in process.blocks
+        )
+        return MixedProcess(process.target, blocks, process.propose, process.fields, process.form, kernel)

@@ -101,6 +101,7 @@ class SAProcess(TargetProcess):
     """
 
     uses_gradient: ClassVar[bool] = False
+    statistic_names: ClassVar[tuple[str, ...]] = ("accept_prob", "diverging")
     kernel: SampleAdaptive
 
     def begin(self, key: Key, inputs: Inputs, start: ValueStart) -> StartPoint:
@@ -142,7 +143,8 @@ class SAProcess(TargetProcess):
 
     def name_statistics(self, rows: Any) -> dict[str, Any]:
         """The same by name."""
-        return {"accept_prob": rows[..., 0], "diverging": rows[..., 1] != 0}
+        named = super().name_statistics(rows)
+        return named | {"diverging": named["diverging"] != 0}
 
     def modes(self) -> list[Fusing]:
         """What of a program can be one kernel, from nothing to all of it."""
@@ -215,7 +217,10 @@ class SA(TargetKernel):
         (100,)
     """
 
-    can_be_block = False  # its other points would belong to the law at earlier values of the other sites
+    not_a_block = (
+        "keeps a set of points, which would belong to the law at earlier values of the other sites: its draws would be wrong "
+        "inside Gibbs sampling; use NUTS, HMC or BarkerMH"
+    )
 
     def __init__(
         self,

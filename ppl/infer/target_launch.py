@@ -35,7 +35,7 @@ class TargetLaunch:
     def __init__(self, binding: Binding, process: TargetProcess, inputs: Inputs, given: tuple[Any, bool] | None) -> None:
         self.binding = binding
         self.process = process
-        self.deterministic = frozenset() if binding.model is None else frozenset(binding.model.facts.deterministics)
+        self.deterministic = binding.deterministic
         self.inputs = inputs
         self.positions: Any = None if given is None else given[0]
         self.is_partial = given is not None and given[1]

@@ -44,9 +44,11 @@ class TargetProcess(ABC):
         proposes_directly: whether that takes no run of the model.
         fields: paths into the public state to read beside the standard ones.
         uses_gradient: whether the gradient of the target is ever asked for, also at the start.
+        statistic_names: names of what the summary tells about.
     """
 
     uses_gradient: ClassVar[bool] = True
+    statistic_names: ClassVar[tuple[str, ...]]
     target: GradientTarget
     propose: Callable[[Key, Array, Any], Array] | None
     proposes_directly: bool
@@ -118,9 +120,9 @@ class TargetProcess(ABC):
     def statistics(self, carry: Any) -> Array:
         """What the summary tells about, as one vector."""
 
-    @abstractmethod
     def name_statistics(self, rows: Any) -> dict[str, Any]:
         """The statistics in rows `(..., k)` by name."""
+        return {name: rows[..., i] for i, name in enumerate(self.statistic_names)}
 
     def read(self, carry: Any) -> dict[str, Array]:
         """Position, what the summary tells about, and the fields that the user wants."""

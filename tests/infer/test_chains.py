@@ -221,6 +221,29 @@ def test_a_users_kernel_runs_in_every_chain_method() -> None:
     assert len(np.unique(draws[:, -1])) == 3
 
 
+class Halves(Walk):
+    """Half a step up at a time."""
+
+    def sample(self, state: WalkState, model_args: Any, model_kwargs: Any) -> WalkState:
+        return state._replace(x=jax.tree.map(lambda x: x + 0.5, state.x))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_python_number_as_start_takes_the_type_of_the_draws(method: str) -> None:
+    """An array of whole numbers stays what it is, and is refused."""
+
+    class FromZero(Halves):
+        def init(self, rng_key: Any, num_warmup: int, init_params: Any, model_args: Any, model_kwargs: Any) -> WalkState:
+            return super().init(rng_key, num_warmup, 0, model_args, model_kwargs)
+
+    mcmc = MCMC(FromZero(), num_warmup=0, num_samples=3, num_chains=2, chain_method=method, progress_bar=False)
+    mcmc.run(jax.random.key(0))
+    assert grouped_leaf(mcmc).tolist() == [[0.5, 1.0, 1.5]] * 2
+    mcmc.sampler = Halves()
+    with pytest.raises(TypeError, match=r"Halves: the field 'x\.a' of the state has type int32, and float32 after `sample`"):
+        mcmc.run(jax.random.key(0), init_params={"a": jnp.arange(2)})
+
+
 class ArgumentKernel(Walk):
     """A kernel that uses the model's arguments, postprocesses its draws, and refuses what it should not get."""
 

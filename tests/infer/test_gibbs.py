@@ -2,6 +2,7 @@
 
 import itertools
 import pickle
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from test_sbc import Calibration, consistency, ranks_of, uniformity
 import ppl
 import ppl.distributions as dist
 from ppl.diagnostics import effective_sample_size
-from ppl.infer import HMC, MCMC, NUTS, BarkerMH, init_to_value
+from ppl.infer import HMC, MCMC, NUTS, BarkerMH, MixedHMC, init_to_value
 from ppl.infer.algorithms.discrete import DiscreteProposal
 from ppl.infer.gibbs import (
     CustomGibbs,
@@ -405,6 +406,53 @@ def test_enumerated_sites_can_be_drawn() -> None:
     mcmc.run(random.key(0), 1.5)
     assert set(mcmc.get_samples()) == {"c", "x"} and isinstance(mcmc.last_state, HMCGibbsState)
     assert set(np.unique(mcmc.get_samples(infer_discrete=True)["k"])) == {0, 1}
+
+
+def without_elements(has_more: bool) -> Callable[[], None]:
+    """Discrete sites of size zero, of several kinds, and perhaps one that is not."""
+
+    def model() -> None:
+        ppl.sample("none", dist.Bernoulli(jnp.ones(0)))
+        ppl.sample("rows", dist.Categorical(jnp.ones((3, 0, 2)) / 2))
+        ppl.sample("counts", dist.Binomial(jnp.zeros(0, jnp.int32), 0.5))
+        k = ppl.sample("k", dist.Bernoulli(0.3)) if has_more else 0.0
+        ppl.sample("x", dist.Normal(2.0 * k, 1.0))
+
+    return model
+
+
+def all_blocks(inner: HMC) -> Gibbs:
+    return Gibbs([(DiscreteGibbs(inner.model), discrete_latent_sites), (inner, None)])
+
+
+@pytest.mark.parametrize("has_more", [False, True])
+@pytest.mark.parametrize("make", [DiscreteHMCGibbs, MixedHMC, all_blocks])
+def test_sites_without_elements(make: Any, has_more: bool) -> None:
+    """Draws have no elements either; the other sites have their law: 5 standard errors, by effective sizes."""
+    inner = HMC(without_elements(has_more), trajectory_length=1.5)
+    mcmc = MCMC(make(inner), num_warmup=500, num_samples=3000, num_chains=2, progress_bar=False)
+    mcmc.run(random.key(0))
+    samples = mcmc.get_samples(group_by_chain=True)
+    assert [samples[name].shape for name in ("none", "rows", "counts")] == [(2, 3000, 0), (2, 3000, 3, 0), (2, 3000, 0)]
+    x = np.asarray(samples["x"], np.float64)
+    mean, variance = (0.6, 1.84) if has_more else (0.0, 1.0)
+    for values, exact in ((x, mean), ((x - mean) ** 2, variance)):
+        size = effective_sample_size(values)
+        assert size > 300 and abs(values.mean() - exact) < Z_LIMIT * values.std() / np.sqrt(size)
+
+
+def test_an_update_that_leaves_the_support_is_told_without_warnings(capsys: pytest.CaptureFixture[str]) -> None:
+    """Energies are infinite then."""
+
+    def model() -> None:
+        ppl.sample("k", dist.Uniform(0.0, 1.0))
+        ppl.sample("x", dist.Normal(0.0, 1.0))
+
+    kernel = HMCGibbs(NUTS(model), lambda rng_key, gibbs_sites, hmc_sites: {"k": gibbs_sites["k"] + 2}, ["k"])
+    mcmc = MCMC(kernel, num_warmup=5, num_samples=10, progress_bar=False)
+    mcmc.run(random.key(0))
+    mcmc.print_summary()
+    assert "Number of divergences: 10" in capsys.readouterr().out
 
 
 def test_the_state_of_blocks() -> None:

@@ -416,6 +416,15 @@ def test_start_values() -> None:
     np.testing.assert_allclose([*samples["mu"], *samples["sigma"]], [1, 2, 1, 1], rtol=1e-5)
 
 
+def test_another_model() -> None:
+    """A copy of the kernel on a wrapped model: the same draws with the same model, others with another."""
+    draws = grouped(run(WITH_PROXY))["mu"]
+    np.testing.assert_array_equal(grouped(run(WITH_PROXY.wrap_model(lambda model: model)))["mu"], draws)
+    moved = WITH_PROXY.wrap_model(lambda model: lambda y: model(y + 5.0))
+    assert isinstance(moved, HMCECS) and grouped(run(moved))["mu"].mean() > draws.mean() + 0.5
+    np.testing.assert_array_equal(grouped(run(WITH_PROXY))["mu"], draws)
+
+
 def test_barker_inside() -> None:
     """The exact posterior of a normal mean, by a kernel of another kind."""
     kernel = HMCECS(BarkerMH(normal_mean), num_blocks=10, proxy=HMCECS.taylor_proxy({"mu": 0.98}, 1))

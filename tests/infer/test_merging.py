@@ -42,6 +42,13 @@ def test_consensus_is_the_product(num_draws: int | None) -> None:
     check_moments(as_matrix(consensus(SUBPOSTERIORS, num_draws, rng_key=key)), MEAN, COVARIANCE)
 
 
+def test_seed_0_is_the_default() -> None:
+    """Of all functions that draw."""
+    for merge in (consensus, parametric_draws):
+        draws = (as_matrix(merge(SUBPOSTERIORS, 10, rng_key=key)) for key in (None, jax.random.key(0)))
+        np.testing.assert_array_equal(*draws)
+
+
 def test_parametric_is_the_product() -> None:
     mean, covariance = parametric(SUBPOSTERIORS)
     np.testing.assert_allclose(mean, MEAN, atol=5 * 2 * np.sqrt(np.diag(COVARIANCE).max() / N))
@@ -78,7 +85,6 @@ def test_posterior_of_a_normal_mean_in_shards() -> None:
         (lambda: consensus([]), "list of draws"),
         (lambda: consensus([SUBPOSTERIORS[0], {"b": np.zeros((5, 2))}]), "subposterior 1 has not the sites"),
         (lambda: consensus([{"x": np.zeros(5)}, {"x": np.zeros(6)}]), "pass num_draws"),
-        (lambda: consensus(SUBPOSTERIORS, 10), "needs rng_key"),
         (lambda: parametric([{"x": np.zeros(1)}]), "at least two draws"),
     ],
 )

@@ -15,7 +15,7 @@ from joint_laws import DISCRETE
 from test_chains import Y, run
 from test_sbc import Calibration, consistency, ranks_of, uniformity
 
-from ppl.infer import HMC, MCMC, MixedHMC
+from ppl.infer import HMC, MCMC, DiscreteHMCGibbs, MixedHMC
 from ppl.infer.mixed_hmc import MixedHMCState
 
 Z_LIMIT, RED = 5.0, 7.0
@@ -150,6 +150,19 @@ def test_fields_and_thinning() -> None:
     np.testing.assert_array_equal(extra["accept_prob"], extra["hmc_state.accept_prob"])
     state = mcmc.last_state
     np.testing.assert_allclose(state.hmc_state.potential_energy, KERNEL.get_potential_fn((Y,))(state.z), rtol=1e-5)
+
+
+def test_the_momentum_is_told() -> None:
+    """By site, with the energy; of inner kernels elsewhere there is none. A run goes on from it."""
+    names = ("r", "energy", "potential_energy", "adapt_state.inverse_mass_matrix")
+    mcmc = run(KERNEL, num_chains=2, run_options=dict(extra_fields=[f"hmc_state.{name}" for name in names]))
+    momentum, energy, potential_energy, inverse = (mcmc.get_extra_fields()[f"hmc_state.{name}"] for name in names)
+    assert {name: value.shape for name, value in momentum.items()} == {"mu": (60,), "sigma": (60,)}
+    p, variances = np.stack([momentum["mu"], momentum["sigma"]], -1), inverse["mu", "sigma"]
+    np.testing.assert_allclose(energy, potential_energy + 0.5 * np.sum(variances * p**2, -1), rtol=1e-4)
+    np.testing.assert_array_equal(mcmc.last_state.hmc_state.r["mu"], momentum["mu"][29::30])
+    other = run(DiscreteHMCGibbs(HMC(features_gibbs.switched)), num_warmup=1, num_samples=1).last_state
+    assert other.block_states[1].r is None
 
 
 def test_progress_and_summary(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,7 +56,7 @@ class Walk(NamedTuple):
         state: of the continuous variables.
         momentum: theirs, `(d,)`.
         values: of the discrete variables.
-        arrivals: when each is visited next, by the clock, `(n,)`.
+        arrivals: when each is visited next, by the clock, `(n,)`; without variables that of one that is never visited.
         kinetic: the kinetic energy of each, `(n,)`.
         clock: the time at the end of the stretch.
         step_size: of the stretch.
@@ -101,18 +101,19 @@ class MixedHMC:
         self, key: Key, state: HamiltonianState, values: dict[str, Array], discrete: Discrete, params: HamiltonianParams
     ) -> tuple[HamiltonianState, dict[str, Array], HamiltonianInfo]:
         """One trajectory and its Metropolis test."""
-        dtype, count = state.position.dtype, discrete.count
+        dtype, count = state.position.dtype, max(discrete.count, 1)
         most_visits = count * -(-self.num_discrete_updates // count)
         draws = random.draw(key, dtype, uniforms=1 + 2 * count + most_visits, normals=state.position.size)
         of_visits = draws.uniforms[1 + 2 * count :]
         end_of_clock = jnp.asarray(self.num_discrete_updates / count, dtype)
         length = self._length(params.step_size)
         zero, none = jnp.zeros((), dtype), jnp.zeros((), jnp.int32)
+        arrivals = draws.uniforms[1 : 1 + count] if discrete.count else jnp.full(1, jnp.inf, dtype)
         begin = Walk(
             state=state,
             momentum=momentum_of(params.metric, draws.normals),
             values=values,
-            arrivals=draws.uniforms[1 : 1 + count],
+            arrivals=arrivals,
             kinetic=-jnp.log1p(-draws.uniforms[1 + count : 1 + 2 * count]),
             clock=zero,
             step_size=zero,
@@ -192,6 +193,7 @@ class MixedHMC:
         state, values = tree_select(accepted, (end.state, end.values), (begin.state, begin.values))
         info = HamiltonianInfo(
             energy=lax.select(accepted, after, before),
+            momentum=lax.select(accepted, end.momentum, begin.momentum),
             accept_prob=accept_prob,
             num_steps=end.num_steps,
             trajectory_length=length,

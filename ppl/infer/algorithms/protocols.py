@@ -60,6 +60,7 @@ class HamiltonianInfo(NamedTuple):
         diverging: whether the energy error exceeded its bound.
         last_position: where the trajectory ended, `(d,)`; when `is_nan`, the place that is to blame.
         is_nan: whether the energy was not a number there.
+        momentum: that at the returned state, `(d,)`, where it is told.
     """
 
     energy: Array
@@ -69,6 +70,7 @@ class HamiltonianInfo(NamedTuple):
     diverging: Array
     last_position: Array
     is_nan: Array
+    momentum: Array | None = None
 
 
 class TrajectoryKernel(Protocol):
