@@ -110,7 +110,7 @@ CASES = [
         AssertionError,
         ("AIES.init", "array of keys", "chain_method"),
     ),
-    Case("ensemble: sample before init", lambda: AIES(normal).sample(None), RuntimeError, ("AIES.sample", "`init` first")),
+    Case("ensemble: sample before init", lambda: AIES(normal).sample(None), ValueError, ("AIES.sample", "`init` first")),
     Case(
         "ensemble: energies outside a run",
         lambda: AIES(normal).potential_energies(np.zeros((2, 1))),

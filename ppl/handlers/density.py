@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ppl._typing import ArrayLike, Message
-from ppl.stack import Messenger
+from ppl.stack import Messenger, Step
 from ppl.util import describe, not_jax_tracer
 
 __all__ = ["mask", "scale"]
@@ -43,13 +44,25 @@ class mask(Messenger):
     def process_message(self, msg: Message) -> None:
         """Mask the distribution of a sample site; tell `get_mask` about the mask."""
         if msg["type"] == "sample":
-            if self.mask is not True:
+            if self.mask is not True and not msg.get("_masked_inside"):
                 msg["fn"] = self._masked(msg)
         elif msg["type"] == "inspect":
             msg["mask"] = _both(msg["mask"], self.mask)
-        elif msg["type"] == "control_flow" and self.mask is False:
-            # Sites are masked when they come out of the loop; its body only wants to know.
-            msg["kwargs"]["inside"].append(lambda step: _Known(False))
+        elif msg["type"] == "control_flow" and self.mask is not True:
+            msg["kwargs"]["inside"].append(self._inside)
+
+    def _inside(self, step: Step | None) -> Messenger:
+        """The mask of a step of a loop that enumerates sites. Otherwise sites are masked when they come out; the body may know."""
+        if step is None or step.first_dim is None:
+            return _Known(False) if self.mask is False else mask()
+        if np.ndim(self.mask) == 0:
+            return mask(mask=self.mask)
+        if np.shape(self.mask)[0] != step.length:
+            raise ValueError(
+                f"mask: a mask of shape {np.shape(self.mask)} around a loop of {step.length} steps that enumerates sites; pass one "
+                "entry for each step along its first axis, or put it into the body"
+            )
+        return mask(mask=jnp.asarray(self.mask)[step.index])
 
     def _masked(self, msg: Message) -> Any:
         try:

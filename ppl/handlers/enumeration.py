@@ -487,7 +487,7 @@ class GiveStates(Lookup):
         """Set the value of a site, in the shape that it has."""
         if acts_inside(msg, self.inside) or msg["type"] != "sample" or msg["value"] is not None or msg["name"] not in self.values:
             return
-        value = self.values[msg["name"]]
+        value = jnp.asarray(self.values[msg["name"]])
         for step in self._steps:
             value = value[step.index]
         shape = msg["fn"].shape()

@@ -149,7 +149,7 @@ class block(Messenger):
         if msg["type"] == "control_flow":
             msg["kwargs"]["inside"].append(lambda step: block(hide_fn=self.hide_fn))
             return
-        if msg.get("name") is None or not self.hide_fn(msg):
+        if msg.get("name") is None or not self.hide_fn({**msg, "name": msg.get("_name_in_body", msg["name"])}):
             return
         if msg["type"] in ("sample", "plate") and msg["value"] is None and msg["kwargs"].get("rng_key") is None:
             msg["kwargs"]["rng_key"] = prng_key()

@@ -135,7 +135,7 @@ def _enumerated_trace(
         with ExitStack() as stack:
             stack.enter_context(isolated())
             sites = stack.enter_context(handlers.trace())
-            for handler in (*outside, *around):
+            for handler in (*around, *outside):
                 stack.enter_context(handler)
             fn(*args, **kwargs)
         return sites

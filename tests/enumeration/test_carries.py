@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from enumeration.cases import Case, check_density, check_draws
+from enumeration.cases import Case, check_density, check_draws, summed_out
 
 import ppl
 import ppl.distributions as dist
 from ppl import handlers
 from ppl.contrib.control_flow import scan
-from ppl.contrib.funsor import markov
+from ppl.contrib.funsor import config_enumerate, infer_discrete, markov
 
 TWO = (0, 1)
 Y = np.array([0.1, -0.4, 1.2, 0.5])
@@ -142,6 +142,39 @@ def vector_of_two_states() -> None:
     scan(step, (jnp.zeros(3), 0), Y, history=2)
 
 
+def third_order() -> None:
+    """The states of three steps are carried, and the second of them counts."""
+    loc = mean()
+
+    def step(carry: Any, y: Any) -> tuple[Any, None]:
+        last, before, _ = carry
+        z = ppl.sample("z", dist.Bernoulli(0.1 + 0.8 * before))
+        seen(loc * z, y)
+        return (z, last, before), None
+
+    scan(step, (0, 1, 0), Y, history=3)
+
+
+def lags(history: int) -> Callable[[], None]:
+    """Two states and a function of both, each with its own past, beside a constant vector."""
+
+    def model() -> None:
+        loc = mean()
+
+        def step(carry: Any, y: Any) -> tuple[Any, None]:
+            zs, ws, values, vector = carry
+            z = ppl.sample("z", dist.Bernoulli(0.15 + 0.2 * zs[-1] + 0.3 * ws[0]))
+            w = ppl.sample("w", dist.Bernoulli(0.2 + 0.3 * ws[-1] + 0.25 * zs[0] + 0.1 * z))
+            seen(z - w + 0.5 * zs[-1] + 0.7 * ws[-1] + loc * values[-1] + vector[1], y)
+            return ((z, *zs[:-1]), (w, *ws[:-1]), (jnp.sin(1.3 * z) + w, *values[:-1]), vector), None
+
+        start = (0,) * history
+        scan(step, (start, start, (0.0,) * history, jnp.array([1.0, 0.2])), Y, history=history)
+
+    model.__name__ = f"lags_of_{history}"
+    return model
+
+
 # Sites in an unusual order
 
 
@@ -218,6 +251,83 @@ def given_chain_before_a_state() -> None:
     ppl.factor("weight", 0.7 * loc * coin("z", 0))
 
 
+# Loops under states and handlers outside
+
+
+def drawn_under_a_state_outside() -> None:
+    """A continuous site and data by `condition`, whose laws depend on a state outside of the loop."""
+    g = coin("g", 0)
+
+    def step(carry: Any, _: Any) -> tuple[Any, None]:
+        u = ppl.sample("u", dist.Normal(2.0 * g, 1.0))
+        ppl.sample("x", dist.Normal(u + g, 1.0))
+        return carry, None
+
+    handlers.condition(lambda: scan(step, None, None, length=4), data={"x": Y})()
+
+
+def two_loops_in_a_row() -> None:
+    """Continuous sites of the second depend on the last state of the first."""
+
+    def first(z: Any, y: Any) -> tuple[Any, None]:
+        z = coin("z", z)
+        seen(z, y)
+        return z, None
+
+    last, _ = scan(first, 0, Y)
+
+    def second(m: Any, y: Any) -> tuple[Any, None]:
+        u = ppl.sample("u", dist.Normal(2.0 * last, 1.0))
+        ppl.sample("v", dist.Normal(u, 1.0), obs=y)
+        return m, None
+
+    scan(second, 0.0, Y)
+
+
+def chain_and_states_in_a_plate() -> None:
+    """States outside of the loop, in a plate that the chain is not in, couple all of its steps."""
+    loc, points = mean(), ppl.plate("point", 2)
+    with points:
+        g = ppl.sample("g", dist.Bernoulli(0.4))
+
+    def step(z: Any, y: Any) -> tuple[Any, None]:
+        z = coin("z", z)
+        with points:
+            seen(loc * g + z, y)
+        return z, None
+
+    scan(step, 0, PAIRS)
+
+
+def masked_from_outside() -> None:
+    loc = mean()
+
+    def step(z: Any, y: Any) -> tuple[Any, None]:
+        seen(loc * z, y)
+        return coin("z", z), None
+
+    with handlers.mask(mask=np.array([True, False, True, True])):
+        scan(step, 0, Y)
+
+
+def masked_in_the_body() -> None:
+    """The same, unrolled."""
+    loc, z = mean(), 0
+    for t, counts in enumerate([True, False, True, True]):
+        with handlers.mask(mask=counts):
+            ppl.sample(f"x{t}", dist.Normal(loc * z, 1.0), obs=Y[t])
+            z = coin(f"z{t}", z)
+
+
+def seen_after_it_moved() -> None:
+    def step(z: Any, y: Any) -> tuple[Any, None]:
+        z = coin("z", z)
+        seen(z, y)
+        return z, None
+
+    scan(step, 0, Y)
+
+
 def contexts_that_are_kept() -> None:
     loc, step, z = mean(), markov(keep=True), 0
     for t in range(4):
@@ -252,6 +362,12 @@ CASES = [
     Case(continuous_first, Z, {"u": np.array([0.3, 1.0, -0.2, 0.9])}),
     Case(plain_loop_before_a_state, Z, {"u": np.random.default_rng(4).normal(size=(4, 2, 3))}, nesting=1),
     Case(given_chain_before_a_state, {"z": (TWO, ())}, MEAN),
+    Case(third_order, Z, MEAN, drawn=True),
+    *(Case(lags(history), Z | {"w": (TWO, (4,))}, MEAN) for history in (2, 3)),
+    Case(drawn_under_a_state_outside, {"g": (TWO, ())}, {"u": Y + 0.2}),
+    Case(two_loops_in_a_row, Z, {"u": Y + 0.2}),
+    Case(chain_and_states_in_a_plate, {"g": (TWO, (2,)), **Z}, MEAN, nesting=1, drawn=True),
+    Case(masked_from_outside, {f"z{t}": (TWO, ()) for t in range(4)}, MEAN, reference=masked_in_the_body),
     Case(contexts_that_are_kept, {f"z{t}": (TWO, ()) for t in range(4)}, MEAN),
 ]
 
@@ -272,3 +388,28 @@ def test_contexts_that_are_over_leave_their_dimensions() -> None:
     prior = dist.Normal(0.0, 2.0).log_prob(0.8)
     terms = [np.log(weight) + dist.Normal(0.8 * z, 1.0).log_prob(Y[0]) for z, weight in ((0, 0.7), (1, 0.3))]
     np.testing.assert_allclose(many, prior + 40 * np.logaddexp(*terms), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [dict(hide=["x"]), dict(hide_fn=lambda site: site["name"] == "x"), dict(expose=["z"])],
+    ids=["hide", "hide_fn", "expose"],
+)
+def test_sites_are_hidden_in_all_steps(hidden: dict[str, Any]) -> None:
+    np.testing.assert_allclose(summed_out(handlers.block(seen_after_it_moved, **hidden)), 0.0, atol=1e-6)
+
+
+def test_values_from_outside_of_infer_discrete() -> None:
+    """Numbers, and a discrete site."""
+
+    def model() -> None:
+        loc, z = mean(), 0
+        for t in range(3):
+            z = coin(f"z{t}", z)
+            ppl.sample(f"x{t}", dist.Normal(loc * z, 1.0), obs=Y[t])
+
+    drawn = infer_discrete(config_enumerate(model), -1, 1, jax.random.key(0))
+    for handler in (handlers.substitute, handlers.condition):
+        trace = handlers.trace(handler(drawn, data={"mean": 0.5, "z1": 1})).get_trace()
+        assert float(trace["mean"]["value"]) == 0.5 and int(trace["z1"]["value"]) == 1
+        assert trace["z2"]["value"].shape == ()

@@ -49,7 +49,7 @@ def test_misuse_is_named() -> None:
         mcmc.run(jax.random.key(0), Y, extra_fields="num_steps")
     with pytest.raises(ValueError, match=re.escape("'adapt_state.nonsense'")):
         mcmc.run(jax.random.key(0), Y, extra_fields=("adapt_state.nonsense",))
-    with pytest.raises(RuntimeError, match="init"):
+    with pytest.raises(ValueError, match="init"):
         NUTS(model).sample(None)
     with pytest.raises(ValueError, match="init_params"):
         MCMC(NUTS(potential_fn=jnp.sum), num_warmup=1, num_samples=1).run(jax.random.key(0))

@@ -67,6 +67,7 @@ class _Body:
         self.f = f
         self.inside = inside
         self.outer_slots = tuple(outer.slots)
+        self.first_available_dim = outer.first_available_dim
         self.name, self.first_dim = outer.new_loop()
         self.steps = steps
         self.history = history
@@ -87,7 +88,9 @@ class _Body:
             copies: of all states, as of `enum_in_loop`: a run that only tells shapes.
         """
         handler = enum_in_loop(self.outer_slots, self.first_dim, self.history, number, self.slots, copies)
-        out, sites = run_body(self.f, (carry, x), [*self.inside, lambda step: handler], Step(index, self.steps, self.first_dim))
+        out, sites = run_body(
+            self.f, (carry, x), [*self.inside, lambda step: handler], Step(index, self.steps, self.first_available_dim)
+        )
         if not isinstance(out, tuple) or len(out) != 2:
             raise TypeError(f"scan: the body must return a pair (carry, y), found {describe(out)}")
         if copies is None:
@@ -100,13 +103,13 @@ class _Body:
 
     def state_values(self) -> dict[_State, Array]:
         """The support of each site along the dimension of each age."""
-        dims = {slot.variable.site: slot.dim for slot in self.slots}
-        ages = range(1, self.history + 1)
+        event_dims, ages = self._event_dims_of_sites(), range(1, self.history + 1)
         return {
-            _State(site, age): self.older(value, np.ndim(value) + dims[site], age)
-            for site, value in self.supports.items()
-            for age in ages
+            _State(site, age): self.older(value, event_dims[site], age) for site, value in self.supports.items() for age in ages
         }
+
+    def _event_dims_of_sites(self) -> dict[str, int]:
+        return {slot.variable.site: np.ndim(self.values[slot.variable.site]) + slot.dim for slot in self.slots}
 
     def event_dims(
         self,
@@ -131,8 +134,8 @@ class _Body:
         Raises:
             ValueError: if states lie in the dimensions of plates.
         """
-        dims = {slot.variable.site: slot.dim for slot in self.slots}
-        found = [None if state is None else np.ndim(leaf) + dims[state.site] - state.age + 1 for leaf, state in zip(leaves, states)]
+        of_sites = self._event_dims_of_sites()
+        found = [None if state is None else of_sites[state.site] for state in states]
         unclear = [i for i, leaf in enumerate(leaves) if states[i] is None and self.slots and np.ndim(leaf) >= -self.first_dim]
         if not unclear:
             return found

@@ -134,10 +134,16 @@ def _coupled(chain: Chain, factors: Sequence[Factor]) -> list[_Coupled]:
 
 
 def is_sequential(chain: Chain, factors: Sequence[Factor], variables: Mapping[Name, Variable]) -> bool:
-    """Whether states that are coupled lie in the same plates, so that they can be summed out step by step."""
-    return all(
-        len({variables[chain.states[site][0]].plates for site in coupled.sites}) == 1 for coupled in _coupled(chain, factors)
-    )
+    """Whether states that are coupled lie in the same plates, so that they can be summed out step by step.
+
+    So must what they depend on outside of the loop: it couples the states of all steps otherwise.
+    """
+    for coupled in _coupled(chain, factors):
+        plates, *others = {variables[chain.states[site][0]].plates for site in coupled.sites}
+        outside = {v for f in coupled.factors for v in f.variables if chain.name not in variables[v].plates}
+        if others or not all(variables[v].plates <= plates for v in outside):
+            return False
+    return True
 
 
 def unrolled(

@@ -148,6 +148,11 @@ def _factor(site: Message, variables: Mapping[Name, Variable], plates: Mapping[s
         elif size > 1:
             raise UnnamedDimension(site["name"], _unnamed(site, dim, log_prob.shape))
     for _, name in own_variables:
+        if name not in variables:
+            raise ValueError(
+                f"site {site['name']!r} depends on the enumerated site {name.site!r}, which is not in the trace; do not hide it "
+                "from what sums it out"
+            )
         _check_inside(site, name, variables[name].plates - ({loop.name} if loop else set()))
     if loop is not None:
         own_plates.insert(0, (log_prob.ndim - 1 - loop.rank, loop.name))
