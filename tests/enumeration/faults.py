@@ -6,10 +6,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from jax import random
 
 from ppl import handlers
+from ppl.contrib.control_flow import enumerated
 from ppl.infer.target import contraction, dynamics, enumeration
 from ppl.infer.target.contraction import Factor, Plate, State
 from ppl.infer.target.dynamics import Chain, ChainStep
@@ -118,6 +120,25 @@ def one_step_for_all(patch: pytest.MonkeyPatch) -> None:
     """What does not vary with the state is counted in one step of the loop only."""
     right = dynamics._over_time
     patch.setattr(dynamics, "_over_time", lambda factor, time, length: right(factor, time, 1))
+
+
+def entries_taken_for_states(patch: pytest.MonkeyPatch) -> None:
+    """Every axis of a carry in the place of a state is one."""
+
+    def event_dims(self: Any, leaves: Any, *args: Any) -> list[int | None]:
+        return [0] * len(leaves)
+
+    patch.setattr(enumerated._Body, "event_dims", event_dims)
+
+
+def age_by_rank(patch: pytest.MonkeyPatch) -> None:
+    """How many axes a state has is taken for its age."""
+
+    def event_dims(self: Any, leaves: Any, states: Any, *args: Any) -> list[int | None]:
+        dims = {slot.variable.site: slot.dim for slot in self.slots}
+        return [None if s is None else np.ndim(leaf) + dims[s.site] - s.age + 1 for leaf, s in zip(leaves, states)]
+
+    patch.setattr(enumerated._Body, "event_dims", event_dims)
 
 
 # States

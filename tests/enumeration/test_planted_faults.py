@@ -1,10 +1,10 @@
 """The comparisons with brute force see faults in the elimination, each planted in the library's own code."""
 
 import pytest
-from enumeration import faults, test_cases, test_chains
+from enumeration import faults, test_carries, test_cases, test_chains
 from enumeration.cases import Case, check_density, check_draws
 
-CASES = {case.name: case for case in (*test_cases.CASES, *test_chains.CASES)}
+CASES = {case.name: case for case in (*test_cases.CASES, *test_chains.CASES, *test_carries.CASES)}
 DENSITIES = [
     (faults.constants_counted_once, "scanned_constants"),
     (faults.subsample_not_scaled, "subsampled"),
@@ -18,6 +18,8 @@ DENSITIES = [
     (faults.oldest_state_first, "second_order_of_5_steps"),
     (faults.first_steps_twice, "scanned"),
     (faults.one_step_for_all, "scanned_beside_constants"),
+    (faults.entries_taken_for_states, "vector_latent"),
+    (faults.age_by_rank, "third_order"),
 ]
 DRAWS = [
     (faults.one_key_for_all, "two_dependent_sites"),
