@@ -13,7 +13,7 @@ import ppl
 import ppl.distributions as dist
 from ppl import handlers
 from ppl.contrib.control_flow import scan
-from ppl.contrib.funsor import config_enumerate, infer_discrete, markov
+from ppl.contrib.funsor import config_enumerate, infer_discrete, log_density, markov
 
 TWO = (0, 1)
 Y = np.array([0.1, -0.4, 1.2, 0.5])
@@ -413,3 +413,40 @@ def test_values_from_outside_of_infer_discrete() -> None:
         trace = handlers.trace(handler(drawn, data={"mean": 0.5, "z1": 1})).get_trace()
         assert float(trace["mean"]["value"]) == 0.5 and int(trace["z1"]["value"]) == 1
         assert trace["z2"]["value"].shape == ()
+
+
+AROUND = [
+    *(handlers.mask(mask=np.asarray(m)) for m in ([True, False], [True], [[True], [False], [True]], [[True, False]] * 3, False)),
+    *(handlers.scale(scale=jnp.asarray(x)) for x in (0.5, [0.5, 2.0], [[0.5], [1.0], [2.0]], [[0.5, 1.0], [2.0, 0.7], [1.0, 3.0]])),
+]
+
+
+@pytest.mark.parametrize("around", AROUND, ids=lambda h: f"{type(h).__name__}-{np.shape(getattr(h, type(h).__name__))}")
+def test_arrays_around_a_loop_mean_the_same_with_and_without_states(around: Any) -> None:
+    """They broadcast against the batch shape with time on its left."""
+
+    def model() -> None:
+        g = coin("g", 0)
+
+        def step(carry: Any, y: Any) -> tuple[Any, None]:
+            with ppl.plate("series", 2):
+                seen(2.0 * g, y)
+            return carry, None
+
+        with around:
+            scan(step, 0.0, PAIRS[:3])
+
+    given = [log_density(model, (), {}, {"g": state})[0] for state in TWO]
+    np.testing.assert_allclose(summed_out(model, nesting=1), np.logaddexp(*given), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "around", [handlers.mask(mask=np.ones(4, bool)), handlers.scale(scale=np.full(4, 0.5))], ids=["mask", "scale"]
+)
+def test_arrays_that_do_not_fit_are_refused(around: Any) -> None:
+    def model() -> None:
+        with around:
+            scan(lambda z, y: (coin("z", z), seen(1.0, y)), 0, Y[:3])
+
+    with pytest.raises(ValueError, match=r"\(4,\).*does not broadcast"):
+        summed_out(model)

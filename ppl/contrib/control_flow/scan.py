@@ -137,7 +137,7 @@ def _emit_first(sites: Trace, prefix: str) -> None:
     for name, site in sites.items():
         if site["type"] == "sample":
             site = with_sample_shape(site)
-            own = {"name": prefix + name, "_name_in_body": name, "_masked_inside": True}
+            own = {"name": prefix + name, "_name_in_body": name, "_had_density_inside": True}
             emit({**site, **own}, site["fn"], site["value"], 0)
 
 
@@ -153,7 +153,7 @@ def _emit_stacked(site: Message, steps: int, loop: Loop | None) -> None:
             shape = scale.shape[1:]
             scale = jnp.reshape(scale, scale.shape[:1] + (1,) * (len(fn.batch_shape) - len(shape)) + shape)
         infer = site["infer"] if loop is None else site["infer"] | {"_loop": loop}
-        site = {**site, "scale": scale, "infer": infer, "_masked_inside": loop is not None}
+        site = {**site, "scale": scale, "infer": infer, "_had_density_inside": loop is not None}
         missing = len(fn.shape()) + 1 - np.ndim(value)
         if loop is None and missing > 0:  # data that broadcast over plates of the body: time stays on the left
             value = jnp.reshape(value, (steps,) + (1,) * missing + np.shape(value)[1:])
