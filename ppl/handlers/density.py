@@ -56,7 +56,7 @@ class mask(Messenger):
     def _inside(self, step: Step | None) -> Messenger:
         """The mask within a loop that enumerates sites. Otherwise sites are masked when they come out; the body may know."""
         if step is None or step.first_dim is None:
-            return _Known(False) if self.mask is False else mask()
+            return _Known(False) if self.mask is False else Messenger()
         own = mask(mask=self.mask)
         own._step = step
         return own
@@ -154,7 +154,7 @@ class scale(Messenger):
     def _inside(self, step: Step | None) -> Messenger:
         """The scale within a loop that enumerates sites. Otherwise sites are scaled when they come out."""
         if step is None or step.first_dim is None:
-            return scale()
+            return Messenger()
         own = scale(scale=self.scale)
         own._step = step
         return own

@@ -264,7 +264,7 @@ class EnsembleSampler(TargetKernel):
         given = self.start_positions(binding, init_params, num_chains)
         if given is not None and not given[1] and not is_traced(given[0]):
             self._check_spread(given[0], True)
-        process = self.process(binding, self._fields_to_read(binding, fields))
+        process = self._process_to_run(binding, fields)
         return EnsembleLaunch(self, binding, process, self.inputs(binding, arrays, num_warmup), given, num_chains)
 
     def init(

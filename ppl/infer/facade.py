@@ -257,14 +257,15 @@ class TargetKernel(MCMCKernel):
         binding, arrays = self.bind(args, kwargs, init_params, int(num_chains > 1))
         binding.check_data(arrays)
         given = self.start_positions(binding, init_params, num_chains)
-        process = self.process(binding, self._fields_to_read(binding, fields))
+        process = self._process_to_run(binding, fields)
         return TargetLaunch(binding, process, self.inputs(binding, arrays, num_warmup), given)
 
-    def _fields_to_read(self, binding: Binding, fields: tuple[str, ...]) -> tuple[str, ...]:
-        """These fields, and the default fields that are no statistics, which are read anyway."""
-        default = [name for name in self.default_fields if name != self.sample_field]
-        told = self.process(binding).statistic_names if default else ()
-        return tuple(dict.fromkeys((*[name for name in default if name not in told], *fields)))
+    def _process_to_run(self, binding: Binding, fields: tuple[str, ...]) -> Any:
+        """A chain that reads these fields, and the default fields that are no statistics, which are read anyway."""
+        process = self.process(binding, fields)
+        read = {self.sample_field, *process.statistic_names, *fields}
+        unread = tuple(dict.fromkeys(name for name in self.default_fields if name not in read))
+        return self.process(binding, (*unread, *fields)) if unread else process
 
     # One transition at a time
 

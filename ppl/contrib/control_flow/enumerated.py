@@ -96,8 +96,8 @@ class _Body:
         if copies is None:
             self.slots = tuple(handler.slots)
             self.values = handler.values
-        if copies is None and number is not None:
-            self.supports = handler.values
+            if number is not None:
+                self.supports = handler.values
         leaves, structure = jax.tree.flatten(out[0])
         return leaves, structure, out[1], sites
 

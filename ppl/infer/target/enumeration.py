@@ -36,9 +36,9 @@ from ppl.trace import check_log_prob, check_value, plates_of, sample_sites
 __all__ = [
     "FactorGraph",
     "discrete_values",
-    "site_with_dislocated_states",
     "enumerated_log_density",
     "factor_graph",
+    "site_with_dislocated_states",
     "state_probabilities",
 ]
 
