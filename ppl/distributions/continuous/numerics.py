@@ -44,11 +44,6 @@ def divided(x: Array, scale: ArrayLike) -> Array:
     return x if is_number(scale) and scale == 1 else x / scale
 
 
-def reduced(x: Array, term: ArrayLike) -> Array:
-    """`x - term`."""
-    return x if is_number(term) and term == 0 else x - term
-
-
 def _known_zero(factor: ArrayLike) -> np.ndarray | None:
     """Where the factor is known to be 0; None for nowhere."""
     if not is_concrete(factor):

@@ -11,7 +11,7 @@ from jax.scipy.special import ndtri
 
 from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions import constraints, random
-from ppl.distributions.continuous.numerics import as_value, divided, filled, reduced, shifted, with_value
+from ppl.distributions.continuous.numerics import as_value, divided, filled, shifted, with_value
 from ppl.distributions.distribution import Distribution
 from ppl.distributions.special import (
     angles,
@@ -87,7 +87,7 @@ class LocationScale(Distribution):
     @validate_sample
     def log_prob(self, value: ArrayLike) -> Array:
         value, loc, scale = with_value(value, self.loc, self.scale)
-        return reduced(self.standard_log_density(divided(shifted(value, loc), scale)), log(scale))
+        return shifted(self.standard_log_density(divided(shifted(value, loc), scale)), log(scale))
 
     def cdf(self, value: ArrayLike) -> Array:
         return self.standard_cdf(self.standardize(value))
