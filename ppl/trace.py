@@ -15,6 +15,7 @@ from ppl.stack import CondIndepStackFrame, describe_plates
 from ppl.util import find_stack_level
 
 __all__ = [
+    "check_given",
     "check_log_prob",
     "check_plates",
     "check_value",
@@ -183,9 +184,11 @@ def site_log_prob(site: Message) -> Array:
     """The log probability of a sample site, masked and scaled, of the batch shape.
 
     Raises:
-        ValueError: if the value does not fit the distribution, or the log probability not the batch shape.
+        ValueError: if the value does not fit the distribution, or the log probability not the batch shape; if a part of a series
+            was drawn.
     """
     check_value(site)
+    check_given(site)
     fn, intermediates, scale = site["fn"], site["intermediates"], site["scale"]
     try:
         log_prob = fn.log_prob(site["value"], intermediates) if intermediates else fn.log_prob(site["value"])
@@ -198,6 +201,19 @@ def site_log_prob(site: Message) -> Array:
     if not isinstance(scale, int | float):
         scale, log_prob = promote_shapes(scale.astype(log_prob.dtype), log_prob)
     return scale * log_prob
+
+
+def check_given(site: Message) -> None:
+    """Check that all values of a site in a loop were given, if some were.
+
+    Raises:
+        ValueError: if the series was shorter than the loop: the rest was drawn, so that it has no density.
+    """
+    if "_num_given" in site["infer"]:
+        raise ValueError(
+            f"site {site['name']!r}: values were given for {site['infer']['_num_given']} steps, fewer than its loop has. The "
+            "others were drawn, which is meant for predictions; for a density give values for all, or let the loop end with them"
+        )
 
 
 def check_log_prob(site: Message, shape: Shape) -> None:

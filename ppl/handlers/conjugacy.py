@@ -10,6 +10,7 @@ from jax.scipy.special import betaln, gammaln
 from ppl._typing import Array, Message, Shape
 from ppl.distributions import BernoulliProbs, Beta, BinomialProbs
 from ppl.distributions.distribution import Distribution, ExpandedDistribution
+from ppl.handlers.enumeration import first_state_dim
 from ppl.plate import plate
 from ppl.primitives import factor
 from ppl.stack import Messenger, current_stack
@@ -98,8 +99,8 @@ class collapse(Messenger):
         self._outer_dims |= {frame.dim for frame in msg["cond_indep_stack"][inside:]}
 
     def _log_marginal(self) -> Array:
-        """The log marginal likelihood, with the batch dimensions of the plates around the block."""
-        left = list(self._observed)
+        """The log marginal likelihood, with the batch dimensions of the plates around the block, and of enumerated states."""
+        left, first_dim = list(self._observed), first_state_dim()
         total: Any = 0.0
         for name, latent in self._latents.items():
             mine = [site for site in left if getattr(_unwrapped(site["fn"]), "probs", None) is latent["value"]]
@@ -109,7 +110,7 @@ class collapse(Messenger):
                     f"collapse: no observed Bernoulli or Binomial site has the latent {name!r} itself as its "
                     "probs; pass it unchanged"
                 )
-            total = total + _sum_to_dims(_beta_marginal(latent, mine), self._outer_dims)
+            total = total + _sum_to_dims(_beta_marginal(latent, mine, first_dim), self._outer_dims, first_dim)
         if left:
             raise NotImplementedError(
                 f"collapse: observed site {left[0]['name']!r} is no Bernoulli or Binomial with a latent of the block as its "
@@ -122,8 +123,11 @@ def _unwrapped(fn: Distribution) -> Distribution:
     return fn.base_dist if isinstance(fn, ExpandedDistribution) else fn
 
 
-def _beta_marginal(latent: Message, sites: list[Message]) -> Array:
-    """`log of the integral of Beta(p; a, b) prod C(n, x) p^x (1 - p)^(n - x)` over `p`, of the latent's batch shape."""
+def _beta_marginal(latent: Message, sites: list[Message], first_dim: float) -> Array:
+    """`log of the integral of Beta(p; a, b) prod C(n, x) p^x (1 - p)^(n - x)` over `p`, of the latent's batch shape.
+
+    From `first_dim` on to the left it has the dimensions of the sites, too, along which enumerated states lie.
+    """
     prior = _unwrapped(latent["fn"])
     shape = latent["fn"].batch_shape
     a, b = jnp.asarray(prior.concentration1), jnp.asarray(prior.concentration0)  # type: ignore[attr-defined]
@@ -136,11 +140,11 @@ def _beta_marginal(latent: Message, sites: list[Message]) -> Array:
         # A scale of the latent multiplies the marginal, a further one of the site is a power of its likelihood.
         scale = 1.0 if site["scale"] is None else site["scale"]
         scale = scale if latent["scale"] is None else scale / latent["scale"]
-        successes = successes + _sum_to_shape(scale * x, shape)
-        failures = failures + _sum_to_shape(scale * (n - x), shape)
-        constant = constant + _sum_to_shape(scale * log_count, shape)
+        successes = successes + _sum_to_shape(scale * x, shape, first_dim)
+        failures = failures + _sum_to_shape(scale * (n - x), shape, first_dim)
+        constant = constant + _sum_to_shape(scale * log_count, shape, first_dim)
     log_marginal = constant + betaln(a + successes, b + failures) - betaln(a, b)
-    log_marginal = jnp.broadcast_to(log_marginal, shape)
+    log_marginal = jnp.broadcast_to(log_marginal, jnp.broadcast_shapes(log_marginal.shape, shape))
     return log_marginal if latent["scale"] is None else latent["scale"] * log_marginal
 
 
@@ -160,15 +164,16 @@ def _counts(site: Message, dtype: Any) -> tuple[Array, Array, Array]:
     return x, n, gammaln(n + 1) - gammaln(x + 1) - gammaln(n - x + 1)
 
 
-def _sum_to_shape(x: Array, shape: Shape) -> Array:
-    """Sum over the dimensions along which `x` is wider than `shape`."""
-    x = jnp.sum(x, axis=tuple(range(x.ndim - len(shape)))) if x.ndim > len(shape) else x
-    wide = tuple(dim for dim in range(-x.ndim, 0) if shape[dim] == 1 and x.shape[dim] != 1)
+def _sum_to_shape(x: Array, shape: Shape, first_dim: float) -> Array:
+    """Sum over the dimensions on the right of `first_dim` along which `x` is wider than `shape`; the rank stays."""
+    own = (1,) * (x.ndim - len(shape)) + tuple(shape)
+    wide = tuple(dim for dim in range(-x.ndim, 0) if dim > first_dim and own[dim] == 1 != x.shape[dim])
     return jnp.sum(x, axis=wide, keepdims=True) if wide else x
 
 
-def _sum_to_dims(x: Array, dims: set[int]) -> Array:
-    """Sum over all dimensions but `dims` (negative); the rank that remains is that of the leftmost of them."""
-    rank = max((-dim for dim in dims), default=0)
-    x = jnp.sum(x, axis=tuple(dim for dim in range(-x.ndim, 0) if dim not in dims), keepdims=True)
+def _sum_to_dims(x: Array, dims: set[int], first_dim: float) -> Array:
+    """Sum over all dimensions on the right of `first_dim` but `dims` (negative); the rank is that of the leftmost that remains."""
+    kept = [dim for dim in range(-x.ndim, 0) if dim in dims or dim <= first_dim]
+    rank = max((-dim for dim in kept), default=0)
+    x = jnp.sum(x, axis=tuple(dim for dim in range(-x.ndim, 0) if dim not in kept), keepdims=True)
     return jnp.reshape(x, x.shape[x.ndim - rank :] if rank else ())

@@ -14,18 +14,35 @@ import jax.numpy as jnp
 import numpy as np
 
 from ppl._typing import Array, Message
-from ppl.distributions.distribution import Distribution, ExpandedDistribution, MaskedDistribution
-from ppl.distributions.util import reshaped
+from ppl.distributions.distribution import Distribution, ExpandedDistribution, Independent, MaskedDistribution
+from ppl.distributions.util import TracedSupport, reshaped
 from ppl.handlers.structure import infer_config
 from ppl.handlers.values import Lookup
 from ppl.stack import Messenger, acts_inside, current_stack, describe_plates
 from ppl.util import describe
 
-__all__ = ["GiveStates", "Loop", "Slot", "Variable", "config_enumerate", "enum", "is_enumerable", "is_marked", "markov", "unmasked"]
+__all__ = [
+    "GiveStates",
+    "Loop",
+    "Slot",
+    "Variable",
+    "config_enumerate",
+    "enum",
+    "enum_apart",
+    "first_state_dim",
+    "is_enumerable",
+    "is_marked",
+    "markov",
+    "missing_plate",
+    "unmasked",
+    "without_support",
+    "written_name",
+]
 
 MAX_STATES = 2**20
 MAX_RANK = 30  # NumPy broadcasts up to 32 dimensions
 DEFAULT_FIRST_DIM = -9
+EARLIER = "_PREV_"  # before the name of a site in one of the first steps of a loop, once for each step that follows among them
 
 
 class Variable(NamedTuple):
@@ -180,12 +197,14 @@ class markov(Messenger):
             raise TypeError("markov: there is nothing to iterate over; write `for t in markov(range(n))`")
         own = self._own()
         with own:
-            for i, item in enumerate(self._iterable):
-                if i:
-                    own._steps = [*own._steps, own._new_step()][-2 - self.history :]
-                yield item
-            own._left = frozenset(own._steps[-max(self.history, 1) :])
-            del own._steps[1:]
+            try:
+                for i, item in enumerate(self._iterable):
+                    if i:
+                        own._steps = [*own._steps, own._new_step()][-2 - self.history :]
+                    yield item
+            finally:  # also where the loop is left by `break` or `return`
+                own._left = frozenset(own._steps[-max(self.history, 1) :])
+                del own._steps[1:]
 
     def _new_step(self) -> int:
         self._made += 1
@@ -294,6 +313,8 @@ class enum(Messenger):
         (3, 1)
     """
 
+    gap = 0  # dimensions that are left free beside each site
+
     def __init__(self, fn: Callable[..., Any] | None = None, first_available_dim: int | None = None) -> None:
         dim = DEFAULT_FIRST_DIM if first_available_dim is None else first_available_dim
         if isinstance(dim, bool) or not isinstance(dim, int | np.integer) or dim >= 0:
@@ -355,13 +376,14 @@ class enum(Messenger):
         blocked = {slot.dim for slot in self._in_loops} | {slot.dim for slot in self.slots if self._is_passed(slot, scopes)}
         dim = self.first_available_dim
         while dim in blocked:
-            dim -= 1
+            dim -= 1 + self.gap
         if dim < -MAX_RANK:
             raise ValueError(
                 f"site {msg['name']!r}: the dimensions for enumerated sites have run out after {len(blocked)} of them, as arrays "
                 f"have at most {MAX_RANK}; put independent sites into a plate, or the steps of a loop into `markov`"
             )
         self.slots.append(Slot(Variable(msg["name"]), dim, len(support), scopes))
+        _check_free(msg, dim)
         lay_out(msg, support, self.slots[-1])
 
     def _check_plates(self, msg: Message) -> None:
@@ -378,13 +400,19 @@ class enum(Messenger):
     def new_loop(self) -> tuple[str, int]:
         """A name for the time dimension of a loop, and the first dimension free for its sites."""
         self._loops += 1
-        dims = [slot.dim - 1 for slot in (*self.slots, *self._in_loops)]
+        dims = [slot.dim - 1 - self.gap for slot in (*self.slots, *self._in_loops)]
         return f"_scan_{self._loops}", min([self.first_available_dim, *dims])
 
     def leave_loop(self, last: Iterable[Slot], inside: Iterable[Slot]) -> None:
         """Note where the last states of a loop lie, for the sites after it, and where states lie that these cannot use."""
         self.slots.extend(last)
         self._in_loops.extend(inside)
+
+
+class enum_apart(enum):
+    """The same, with a dimension left free beside each site, so that states which get into the next one are noticed."""
+
+    gap = 1
 
 
 class _NoEnumeration(Messenger):
@@ -411,6 +439,7 @@ class enum_in_loop(Messenger):
         step: the number of the step, for one of the first; None for all others.
         earlier: the slots of a step before, whose states the carry may hold.
         copies: how many copies of all states are laid along the first free dimension, so that it can be seen where states are.
+        gap: how many dimensions are left free beside the states of each site.
     """
 
     def __init__(
@@ -421,12 +450,14 @@ class enum_in_loop(Messenger):
         step: int | None,
         earlier: Sequence[Slot],
         copies: int | None = None,
+        gap: int = 0,
     ) -> None:
         self.outer = tuple(outer)
         self.first_dim = self.next_dim = first_dim
         self.history = history
         self.step = step
         self.copies = copies
+        self.gap = gap
         self.earlier = {slot.variable.site: slot for slot in earlier}
         self.slots: list[Slot] = []  # of the step at hand
         self.values: dict[str, Array] = {}
@@ -443,7 +474,9 @@ class enum_in_loop(Messenger):
         if is_marked(msg) and msg["value"] is None:
             support = support_of(msg)
             self.slots.append(Slot(self._variable(msg["name"], 0), self.next_dim, len(support)))
-            self.next_dim -= self.history + 1
+            if self.copies is None:
+                _check_free(msg, self.next_dim)
+            self.next_dim -= self.history + 1 + self.gap
             value = lay_out(msg, support, self.slots[-1])
             if self.copies is not None:
                 value = msg["value"] = copied(value, self.first_dim, msg["fn"].event_dim, self.copies)
@@ -463,6 +496,14 @@ class enum_in_loop(Messenger):
             for age in ages
             if age or site in own
         )
+
+
+def first_state_dim() -> float:
+    """The first dimension, counted from the right, that enumerated states may have at this place of a model; -inf: none has."""
+    stack = current_stack()
+    dims = [handler.first_available_dim for handler in stack if isinstance(handler, enum)]
+    dims += [handler.first_dim for handler in stack if isinstance(handler, enum_in_loop)]
+    return max(dims, default=-math.inf)
 
 
 def copied(value: Array, dim: int, event_dim: int, copies: int) -> Array:
@@ -499,6 +540,19 @@ class GiveStates(Lookup):
         msg["value"] = jnp.broadcast_to(value, shape)
 
 
+def without_support(fn: Distribution) -> str:
+    """Why a distribution without `enumerate_support` cannot be enumerated, and what to do."""
+    if isinstance(fn, Independent) and fn.base_dist.has_enumerate_support:
+        return (
+            f"~ {type(fn.base_dist).__name__}.to_event has a finite support for each entry of its event, but an event is "
+            "enumerated as a whole: put the entries into a plate instead of .to_event"
+        )
+    return (
+        f"~ {type(fn).__name__} has no finite support that can be enumerated: truncate it (a Categorical over the states that "
+        "matter), sum it out by hand (MixtureSameFamily, GammaPoisson, ...), or sample it with another kernel"
+    )
+
+
 def support_of(msg: Message) -> Array:
     """The values of a finite support `(k, 1, ..., 1) + event_shape`.
 
@@ -512,16 +566,14 @@ def support_of(msg: Message) -> Array:
             f"site {name!r}: infer={msg['infer']} asks for draws of an enumerated site; its support is enumerated whole"
         )
     if not fn.has_enumerate_support:
-        raise NotImplementedError(
-            f"site {name!r} ~ {type(fn).__name__} has no finite support that can be enumerated: truncate it, sum it out by "
-            "hand, or sample it with another kernel"
-        )
+        raise NotImplementedError(f"site {name!r} {without_support(fn)}")
     if msg["kwargs"]["sample_shape"]:
         raise NotImplementedError(f"site {name!r}: an enumerated site cannot have sample_shape; open a plate")
     try:
         support = fn.enumerate_support(expand=False)
     except NotImplementedError as error:
-        error.add_note(f"ppl: site {name!r} is to be enumerated; let all elements of a plate have the same states")
+        cure = "its number of states must be known" if isinstance(error, TracedSupport) else "let all elements have the same states"
+        error.add_note(f"ppl: site {name!r} is to be enumerated; {cure}")
         raise
     if support.size != support.shape[0] * math.prod(fn.event_shape):
         support = support.reshape((support.shape[0], -1, *fn.event_shape))[:, 0]
@@ -533,12 +585,35 @@ def support_of(msg: Message) -> Array:
     return support
 
 
+def _check_free(msg: Message, dim: int) -> None:
+    """Refuse a site whose batch has entries already where its own states are to lie."""
+    batch_shape = msg["fn"].batch_shape
+    if len(batch_shape) >= -dim and batch_shape[dim] != 1:
+        raise ValueError(missing_plate(msg, dim, f"its batch shape is {batch_shape}, where its own states are to lie at {dim}"))
+
+
 def lay_out(msg: Message, support: Array, slot: Slot) -> Array:
     """Give a site its support along a dimension. It has no mask: a masked element counts once, by its own probabilities."""
     fn = msg["fn"] = unmasked(msg["fn"])
     value = msg["value"] = reshaped(support, (slot.size,) + (1,) * (-slot.dim - 1) + fn.event_shape)
     msg["infer"]["_slot"] = slot
     return value
+
+
+def written_name(site: Message) -> str:
+    """The name of a site as it is written, also of the first steps of a loop."""
+    return site["name"].replace(EARLIER, "")
+
+
+def missing_plate(site: Message, dim: int, found: str) -> str:
+    """What to do about a dimension that belongs to nothing."""
+    frames = site["cond_indep_stack"]
+    where = f" in {describe_plates(frames)}" if frames else ""
+    return (
+        f"Missing a plate statement for batch dimension {dim} at site {written_name(site)!r}{where}: {found}, and each dimension "
+        "must belong to a plate or to an enumerated site; add a plate, use .to_event, or index by enumerated values with "
+        "ppl.ops.indexing.Vindex; `ppl.util.format_shapes` shows the shapes of all sites"
+    )
 
 
 def note_dims(msg: Message, slots: tuple[Slot, ...], first_dim: int, passed: tuple[Slot, ...] = ()) -> None:

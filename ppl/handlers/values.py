@@ -60,6 +60,9 @@ class Lookup(Messenger):
             if series == lengths:
                 return jnp.asarray(value)[index]
             if msg["type"] == "sample" and len(steps) == 1 and series < lengths:
+                if _has_states(msg, steps[-1].first_dim):
+                    raise NotImplementedError(_too_short(msg, value, lengths[0]))
+                msg["infer"] = {**msg["infer"], "_num_given": series[0]}
                 return lax.cond(index[0] < series[0], lambda: jnp.asarray(value)[index], lambda: _draw(msg, value, lengths[0]))
         raise ValueError(
             f"site {msg['name']!r} in a loop of {lengths[-1]} steps: a value of shape {found} does not fit; pass a series of shape "
@@ -80,11 +83,25 @@ def _draw(msg: Message, like: Any, length: int) -> Any:
     return jnp.asarray(drawn, jnp.result_type(like))
 
 
+def _has_states(msg: Message, first_dim: int | None) -> bool:
+    """Whether a site has dimensions of enumerated sites, which lie from `first_dim` on."""
+    return first_dim is not None and len(msg["fn"].batch_shape) >= -first_dim
+
+
+def _too_short(msg: Message, value: Any, length: int) -> str:
+    name = msg["name"]
+    return (
+        f"site {name!r} in a loop of {length} steps: the series of shape {np.shape(value)} is too short, and later values would "
+        f"depend on sites that are enumerated. Fill the series up to {length} steps and say which are known, by "
+        f"sample({name!r}, ..., obs=y, obs_mask=known) with both among the xs of scan; the others are then drawn"
+    )
+
+
 def _site_ndim(msg: Message, first_dim: int | None) -> int:
     """The number of dimensions of the value that a site has in one step, without those of enumerated sites, from `first_dim` on."""
     if msg["type"] == "sample":
         fn = msg["fn"]
-        if first_dim is not None and len(fn.batch_shape) >= -first_dim:
+        if _has_states(msg, first_dim):
             return max((-frame.dim for frame in msg["cond_indep_stack"]), default=0) + fn.event_dim
         return len(msg["kwargs"]["sample_shape"]) + len(fn.shape())
     return 1 if msg["type"] == "plate" else np.ndim(msg["value"])

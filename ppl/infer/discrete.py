@@ -6,16 +6,17 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import random
 
 from ppl import handlers
 from ppl._typing import Array, Key, Message, Trace
-from ppl.handlers.enumeration import GiveStates
+from ppl.handlers.enumeration import GiveStates, is_marked
 from ppl.handlers.values import Lookup
 from ppl.infer.target.enumeration import discrete_values, enumerated_log_density, state_probabilities
 from ppl.infer.target.model import check_call
-from ppl.stack import Messenger, current_stack, isolated
+from ppl.stack import Messenger, acts_inside, current_stack, isolated
 from ppl.trace import latent_sites, max_plate_nesting
 from ppl.util import as_key
 
@@ -103,7 +104,8 @@ def infer_discrete(
 def _run_with_states(
     fn: Callable[..., Any], first_available_dim: int | None, temperature: int, key: Key | None, /, *args: Any, **kwargs: Any
 ) -> Any:
-    sites = _enumerated_trace(fn, first_available_dim, key, args, kwargs)
+    seed = () if key is None else (handlers.seed(rng_seed=random.fold_in(key, 0)),)
+    sites = _enumerated_trace(fn, first_available_dim, seed, args, kwargs)
     depends = {name for name, site in latent_sites(sites).items() if "_slot" not in site["infer"] and _depends(site)}
     given = {n: site["value"] for n, site in latent_sites(sites).items() if "_slot" not in site["infer"] and n not in depends}
     plates = {name: site["value"] for name, site in sites.items() if site["type"] == "plate"}
@@ -126,26 +128,51 @@ def _depends(site: Message) -> bool:
 
 
 def _enumerated_trace(
-    fn: Callable[..., Any], first_available_dim: int | None, key: Key | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    fn: Callable[..., Any],
+    first_available_dim: int | None,
+    around: tuple[Messenger, ...],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
 ) -> Trace:
-    """The trace under enumeration, with the values that handlers outside give; those do not see it."""
+    """The trace under enumeration, with the values that handlers outside give; those do not see it, and lie within `around`."""
     outside: list[Messenger] = [handler for handler in current_stack() if isinstance(handler, _PURE)]
 
-    def run(*around: Messenger) -> Trace:
+    def run(*further: Messenger) -> Trace:
         with ExitStack() as stack:
             stack.enter_context(isolated())
             sites = stack.enter_context(handlers.trace())
-            for handler in (*around, *outside):
+            for handler in (*further, *outside):
                 stack.enter_context(handler)
             fn(*args, **kwargs)
         return sites
 
-    seed = () if key is None else (handlers.seed(rng_seed=random.fold_in(key, 0)),)
     if first_available_dim is None:
         nesting: list[int] = []
-        jax.eval_shape(lambda: nesting.append(max_plate_nesting(run(*seed))))
+        jax.eval_shape(lambda: nesting.append(max_plate_nesting(run(handlers.seed(rng_seed=0)))))
         first_available_dim = -1 - nesting[0]
-    return run(handlers.enum(first_available_dim=first_available_dim), *seed)
+    return run(handlers.enum(first_available_dim=first_available_dim), *around)
+
+
+class _NoDraws(Messenger):
+    """Refuses to draw what `compute_marginals` has no value for."""
+
+    def __init__(self, given: tuple[str, ...]) -> None:
+        self._given = given
+        super().__init__()
+
+    def process_message(self, msg: Message) -> None:
+        """Refuse a latent site without a value, and a subsample without indices, where the model has no key of its own."""
+        if acts_inside(msg, lambda step: _NoDraws(self._given)) or msg["value"] is not None or is_marked(msg):
+            return
+        if msg["kwargs"].get("rng_key") is not None:
+            return
+        is_subsampled = msg["type"] == "plate" and msg["args"][0] != msg["args"][1]
+        if msg["type"] == "sample" or is_subsampled:
+            what = "are no indices of the subsampled plate" if is_subsampled else "is no value of the latent site"
+            raise ValueError(
+                f"compute_marginals: there {what} {msg['name']!r}; params has {', '.join(map(repr, self._given)) or 'nothing'}. "
+                "Give values to all sites that are neither observed nor enumerated"
+            )
 
 
 def compute_marginals(
@@ -171,6 +198,9 @@ def compute_marginals(
         A dict from names of enumerated sites to probabilities: the batch shape of the site, then the k states in the order of
         `enumerate_support`; they sum to one.
 
+    Raises:
+        ValueError: if another latent site, or a plate that is subsampled, has no value in `params`.
+
     Example:
         >>> import jax.numpy as jnp
         >>> import ppl
@@ -182,6 +212,6 @@ def compute_marginals(
         [0.2, 0.8]
     """
     check_call(model, model_args)
-    with handlers.substitute(data=params):
-        sites = _enumerated_trace(model, first_available_dim, as_key(0), model_args, model_kwargs or {})
+    with handlers.substitute(data=jax.tree.map(jnp.asarray, dict(params))):
+        sites = _enumerated_trace(model, first_available_dim, (_NoDraws(tuple(params)),), model_args, model_kwargs or {})
     return state_probabilities(sites)

@@ -109,7 +109,7 @@ def discrete_latent_sites(trace: Trace) -> tuple[str, ...]:
         >>> discrete_latent_sites(handlers.trace(handlers.seed(model, 0)).get_trace())
         ('k',)
     """
-    return tuple(name for name, site in latent_sites(trace).items() if site["fn"].support.is_discrete and not is_marked(site))
+    return tuple(name for name, site in latent_sites(trace).items() if site["fn"].is_discrete and not is_marked(site))
 
 
 # Models with some sites given
@@ -312,7 +312,7 @@ class Gibbs(TargetKernel):
             own = subsampled_plates(sites) if getattr(kernel, "owns_plates", False) else latents
             for name in names:
                 _check_owned(kernel_name, name, number, own, sites, taken)
-                if isinstance(kernel, TargetKernel) and own[name]["fn"].support.is_discrete:
+                if isinstance(kernel, TargetKernel) and own[name]["fn"].is_discrete:
                     raise ValueError(
                         f"{kernel_name}: site {name!r} of block {number} is discrete, which {type(kernel).__name__} cannot move; "
                         "give it to a block of DiscreteGibbs, or mark it infer={'enumerate': 'parallel'} and name it in no block"

@@ -25,7 +25,7 @@ __all__ = ["init_to_feasible", "init_to_mean", "init_to_median", "init_to_sample
 
 def _is_open(site: Message, strategy: str) -> bool:
     """Whether a site wants a start value: latent, continuous, and without a value."""
-    if site["type"] != "sample" or site["is_observed"] or site["fn"].support.is_discrete:
+    if site["type"] != "sample" or site["is_observed"] or site["fn"].is_discrete:
         return False
     if site["value"] is not None:
         warnings.warn(

@@ -17,11 +17,11 @@ from jax import random
 
 from ppl import handlers
 from ppl._typing import Array, Key, Message, PyTree, Shape, Trace
-from ppl.handlers.enumeration import config_enumerate
 from ppl.infer.discrete import infer_discrete
+from ppl.infer.evidence import enumerated_given_data
 from ppl.infer.map_draws import map_draws
 from ppl.infer.target.model import NEEDS_NUMBERS, Arguments, contents
-from ppl.trace import check_log_prob, check_value, observed_sites, subsampled_plates
+from ppl.trace import check_given, check_log_prob, check_value, observed_sites, subsampled_plates
 from ppl.util import as_key, check_seed, find_stack_level, is_prng_key, not_jax_tracer
 
 __all__ = ["Predictive", "log_likelihood"]
@@ -149,7 +149,8 @@ class Predictive:
         num_samples: the number of draws; of posterior samples it is known.
         return_sites: names of the sites to return. By default sample sites without samples, and deterministic sites.
         infer_discrete: draw discrete sites with a finite support from their joint posterior, given the samples and the observed
-            data, instead of given their parents.
+            data, instead of given their parents. Sites that no data depend on, such as data to be predicted, are drawn as they
+            would be without it, unless they are marked `infer={"enumerate": "parallel"}`.
         parallel: compute all draws at a time; otherwise as many as need little memory.
         batch_ndims: the number of leading dimensions, by default 1 for samples and 0 for the parameters of a guide.
         condition_deterministic: take deterministic sites from the samples instead of computing them again.
@@ -310,13 +311,27 @@ class _Prediction:
 
         model, masked = self.model, handlers.mask(mask=False)
         if self.infer_discrete:
-            model, masked = infer_discrete(config_enumerate(model), rng_key=random.fold_in(key, 1)), handlers.mask(mask=True)
+            model, masked = self._with_states(value_of, params, key), handlers.mask(mask=True)
         with handlers.trace() as sites, handlers.seed(rng_seed=key), masked:
             with handlers.substitute(substitute_fn=value_of), handlers.substitute(data=params):
                 model(*self.args, **self.kwargs)
         _check_given("Predictive", sites, given)
         every = {**(guide_sites or {}), **sites}
         return OrderedDict((name, jax.tree.map(jnp.asarray, every[name]["value"])) for name in self._chosen(sites, every, given))
+
+    def _with_states(self, value_of: Callable[[Message], Any], params: Mapping[str, Any], key: Key) -> Callable[..., Any]:
+        """The model with states of its enumerated sites drawn from their posterior; with those that the data tell something of."""
+
+        def run() -> None:
+            with handlers.substitute(data=params):
+                self.model(*self.args, **self.kwargs)
+
+        chosen = enumerated_given_data(run, value_of)
+
+        def hint(site: Message) -> dict[str, Any]:
+            return {"enumerate": "parallel"} if site["name"] in chosen else {}
+
+        return infer_discrete(handlers.infer_config(self.model, config_fn=hint), rng_key=random.fold_in(key, 1))
 
     def _chosen(self, sites: Trace, every: Trace, given: Mapping[str, Any]) -> list[str]:
         if self.return_sites is not None:
@@ -488,6 +503,7 @@ def _site_log_likelihoods(
 
 def _log_likelihood_of(site: Message) -> Array:
     check_value(site)
+    check_given(site)
     log_prob = site["fn"].log_prob(site["value"])
     check_log_prob(site, np.shape(log_prob))
     return jnp.asarray(log_prob)

@@ -226,7 +226,7 @@ def get_transforms(model: Model, model_args: Args, model_kwargs: Kwargs, params:
     for name, site in _seeded_trace(model, model_args, model_kwargs, params).items():
         if site["type"] == "param":
             found[name] = biject_to(site["kwargs"]["constraint"])
-        elif site["type"] == "sample" and not site["is_observed"] and not site["fn"].support.is_discrete:
+        elif site["type"] == "sample" and not site["is_observed"] and not site["fn"].is_discrete:
             with helpful_support_errors(site):
                 found[name] = biject_to(site["fn"].support)
     return found

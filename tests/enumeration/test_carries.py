@@ -299,6 +299,44 @@ def chain_and_states_in_a_plate() -> None:
     scan(step, 0, PAIRS)
 
 
+def shock_of_all_series() -> None:
+    """A state of each step alone, outside of the plate of the chains that it acts on."""
+    loc = mean()
+
+    def step(z: Any, y: Any) -> tuple[Any, None]:
+        shock = coin("shock", 0)
+        with ppl.plate("series", 2):
+            z = ppl.sample("z", dist.Bernoulli(0.2 + 0.4 * z + 0.3 * shock))
+            seen(loc * z, y)
+        return z, None
+
+    scan(step, np.zeros(2, int), PAIRS[:3])
+
+
+def state_that_cannot_change() -> None:
+    """One state alone, and both of its pasts in the carry."""
+    loc = mean()
+
+    def step(carry: Any, y: Any) -> tuple[Any, None]:
+        z = ppl.sample("z", dist.Categorical(jnp.ones((1, 1, 1))[carry]))
+        seen(loc + z, y)
+        return (z, carry[0]), None
+
+    scan(step, (0, 0), Y, history=2)
+
+
+def collapsed_in_each_step() -> None:
+    def step(z: Any, y: Any) -> tuple[Any, None]:
+        z = coin("z", z)
+        with handlers.collapse():
+            p = ppl.sample("p", dist.Beta(1.0 + 2.0 * z, 2.0))
+            with ppl.plate("item", 2):
+                ppl.sample("x", dist.Binomial(3 + z, p), obs=y)
+        return z, None
+
+    scan(step, 0, np.array([[0, 2], [3, 1], [2, 2], [3, 3]]))
+
+
 def masked_from_outside() -> None:
     loc = mean()
 
@@ -336,6 +374,16 @@ def contexts_that_are_kept() -> None:
             ppl.sample(f"x{t}", dist.Normal(loc * z, 1.0), obs=Y[t])
 
 
+def left_by_break() -> None:
+    loc, z = mean(), 0
+    for t in markov(range(9)):
+        z = coin(f"z{t}", z)
+        ppl.sample(f"x{t}", dist.Normal(loc * z, 1.0), obs=Y[t])
+        if t == 3:
+            break
+    ppl.sample("last", dist.Normal(loc + z, 1.0), obs=0.3)
+
+
 def many_contexts_beside_each_other() -> None:
     """More than there are dimensions."""
     loc, step = mean(), markov()
@@ -367,7 +415,11 @@ CASES = [
     Case(drawn_under_a_state_outside, {"g": (TWO, ())}, {"u": Y + 0.2}),
     Case(two_loops_in_a_row, Z, {"u": Y + 0.2}),
     Case(chain_and_states_in_a_plate, {"g": (TWO, (2,)), **Z}, MEAN, nesting=1, drawn=True),
+    Case(shock_of_all_series, {"shock": (TWO, (3,)), "z": (TWO, (3, 2))}, MEAN, nesting=1, drawn=True),
+    Case(state_that_cannot_change, {"z": ((0,), (4,))}, MEAN),
+    Case(collapsed_in_each_step, Z, {}, nesting=1),
     Case(masked_from_outside, {f"z{t}": (TWO, ()) for t in range(4)}, MEAN, reference=masked_in_the_body),
+    Case(left_by_break, {f"z{t}": (TWO, ()) for t in range(4)}, MEAN),
     Case(contexts_that_are_kept, {f"z{t}": (TWO, ()) for t in range(4)}, MEAN),
 ]
 

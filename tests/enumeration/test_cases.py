@@ -254,6 +254,26 @@ def subsampled_and_nested() -> None:
         ppl.sample("y", normal(locs[z]), obs=0.5)
 
 
+def collapsed_in_a_plate() -> None:
+    """A proportion in each group, integrated out, whose prior and numbers of trials depend on the group's kind."""
+    locs = locs_site()
+    with ppl.plate("group", 3, dim=-2):
+        z = ppl.sample("z", dist.Categorical(PROBS))
+        with handlers.collapse():
+            p = ppl.sample("p", dist.Beta(jnp.exp(locs[z]), 2.0))
+            with ppl.plate("item", 2, dim=-1):
+                ppl.sample("y", dist.Binomial(3 + z, p), obs=np.array([[0, 1], [2, 3], [1, 1]]))
+
+
+def collapsed_groups() -> None:
+    """The same, with a kind for all groups, which are inside of the block."""
+    locs = locs_site()
+    z = ppl.sample("z", dist.Categorical(PROBS))
+    with handlers.collapse(), ppl.plate("group", 2):
+        p = ppl.sample("p", dist.Beta(jnp.exp(locs[z]), 2.0))
+        ppl.sample("y", dist.Binomial(3 + z, p), obs=np.array([1, 3]))
+
+
 LOCS_PARAM = {"locs": [-0.8, 0.5, 1.7]}
 THREE, TWO = (0, 1, 2), (0, 1)
 CASES = [
@@ -286,6 +306,8 @@ CASES = [
     Case(partly_observed, {"z": (THREE, (3,))}, {**LOCS_PARAM, "x_unobserved": [0.1, 0.7, -0.3]}, nesting=1),
     Case(subsampled, {"g": (TWO, ()), "z": (THREE, (3,))}, LOCS_PARAM, nesting=1, subsampled=True),
     Case(subsampled_and_nested, {"z": (THREE, (2,)), "w": (TWO, (1, 2))}, LOCS_PARAM, nesting=2, subsampled=True),
+    Case(collapsed_in_a_plate, {"z": (THREE, (3, 1))}, LOCS_PARAM, nesting=2),
+    Case(collapsed_groups, {"z": (THREE, ())}, LOCS_PARAM, nesting=1),
 ]
 
 

@@ -17,6 +17,7 @@ from ppl import handlers
 from ppl.contrib.control_flow import cond, scan
 from ppl.contrib.funsor import config_enumerate, enum, infer_discrete, log_density, markov
 from ppl.infer import MCMC, NUTS
+from ppl.infer.target.model import DiscreteSiteError
 from ppl.ops.indexing import Vindex
 
 ROWS = np.array([[0.7, 0.3], [0.4, 0.6]])
@@ -276,6 +277,37 @@ def state_and_mean() -> None:
     seen("x", coin("z") + u)
 
 
+TABLE = np.array([[[0.3, 0.7], [0.6, 0.4]], [[0.5, 0.5], [0.9, 0.1]]])
+
+
+def states_where_others_lie() -> None:
+    """The states of z get into the dimension on their left, since the table has one for the plate."""
+    z = coin("z")
+    with ppl.plate("n", 2):
+        w = ppl.sample("w", dist.Categorical(jnp.asarray(TABLE)[z]))
+        seen("x", w)
+
+
+def table_with_a_plate() -> None:
+    def step(z: Any, _: Any) -> tuple[Any, None]:
+        z = coin("z", 0.2 + 0.5 * z)
+        with ppl.plate("n", 2):
+            seen("x", jnp.asarray(TABLE[0])[z])
+        return z, None
+
+    scan(step, 0, None, length=3)
+
+
+def entries_of_an_event() -> None:
+    ppl.sample("u", dist.Normal(0.0, 1.0))
+    ppl.sample("z", dist.Bernoulli(0.3).expand([2]).to_event(1), infer={"enumerate": "parallel"})
+
+
+def shifted_state() -> None:
+    z = ppl.sample("z", dist.TransformedDistribution(dist.Bernoulli(0.3), dist.transforms.AffineTransform(1.0, 2.0)))
+    ppl.sample("u", dist.Normal(z, 1.0))
+
+
 STATES = (ValueError, MemoryError)
 CASES = [
     Refused("crossing plates", density(crossing_plates, 2), ValueError, ("intractable!", "rows", "columns")),
@@ -294,6 +326,10 @@ CASES = [
         (ValueError, TypeError, NotImplementedError),
         ("'z'", "total_count"),
     ),
+    Refused("states where others lie", density(states_where_others_lie), ValueError, ("'w'", "(2, 1, 2)", "at -3", "Vindex")),
+    Refused("table with a plate, in scan", density(table_with_a_plate), ValueError, ("at site 'x'", "(2, 1, 2)", "Vindex")),
+    Refused("entries of an event", nuts(entries_of_an_event), DiscreteSiteError, ("'z'", "to_event", "plate")),
+    Refused("transformed states", nuts(shifted_state), DiscreteSiteError, ("'z'", "discrete", "TransformedDistribution")),
     Refused("one factor too large", density(twelve_parents), STATES, ("'z",)),
     Refused("too much to join", density(all_pairs), STATES, ("'z",)),
     Refused("more sites than dimensions", density(more_sites_than_dimensions), ValueError, ("'z", "dimensions", "plate", "markov")),
@@ -392,6 +428,39 @@ def test_states_that_meet_an_event_are_noticed(written: Callable[[Any], Any], is
         warnings.simplefilter("always")
         nuts(model)()
     assert [all(word in str(w.message) for word in ("'x'", "z[..., None]")) for w in caught] == [True] * is_noticed
+
+
+def test_states_that_meet_other_states_are_noticed() -> None:
+    """Those of z, in the dimension of w, which a later site looks up."""
+
+    def model(indices: Any) -> None:
+        u = ppl.sample("u", dist.Normal(0.0, 1.0))
+        z, w = coin("z", infer={"enumerate": "parallel"}), coin("w", infer={"enumerate": "parallel"})
+        with ppl.plate("n", 2) as n:
+            table = jnp.asarray(TABLE[0])
+            seen("x", u + w + (Vindex(table)[z, n] if indices else table[z]))
+
+    with pytest.warns(UserWarning, match="'x': .* or of another site"):
+        MCMC(NUTS(model), num_warmup=1, num_samples=1, progress_bar=False).run(0, False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MCMC(NUTS(model), num_warmup=1, num_samples=1, progress_bar=False).run(0, True)
+
+
+@pytest.mark.parametrize("count", [4, np.int64(4), np.full(2, 4), jnp.full(2, 4)], ids=["number", "NumPy", "array", "of JAX"])
+def test_a_number_of_states_may_be_an_argument(count: Any) -> None:
+    def model(count: Any) -> None:
+        q = ppl.sample("q", dist.Beta(2.0, 2.0))
+        with ppl.plate("n", 2):
+            k = ppl.sample("k", dist.Binomial(count, q), infer={"enumerate": "parallel"})
+            ppl.sample("x", dist.Binomial(k, 0.5), obs=np.array([3, 0]))
+
+    with warnings.catch_warnings():  # states of which data are no outcome are ruled out without a word
+        warnings.simplefilter("error")
+        sampler = MCMC(NUTS(model), num_warmup=50, num_samples=20, progress_bar=False)
+        sampler.run(0, count)
+        samples = sampler.get_samples(infer_discrete=True)
+    assert set(np.unique(samples["k"][:, 0])) <= {3, 4}
 
 
 def test_what_is_refused_leaves_no_handler_behind() -> None:

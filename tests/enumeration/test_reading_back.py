@@ -104,6 +104,117 @@ def test_shapes_of_plates_are_kept() -> None:
     assert likelihood["x"].shape == (40, 1, 5)
 
 
+def subsampled() -> None:
+    with ppl.plate("row", 10, subsample_size=2):
+        ppl.sample("z", dist.Bernoulli(0.3), infer=MARK)
+
+
+def test_nothing_is_drawn_for_marginals() -> None:
+    """Sites without a value are named, in loops too; a key of the model's own is for it to use."""
+    given = {"mu": np.array([0.0, 4.0]), "stay": 0.8}
+    with pytest.raises(ValueError, match="no value of the latent site 'stay'; params has 'mu', 'step'"):
+        compute_marginals(chain, (Y,), {}, {"mu": given["mu"], "step": 0.8})
+    unseen = handlers.uncondition(chain)
+    with pytest.raises(ValueError, match="no value of the latent site 'y'"):
+        compute_marginals(unseen, (Y,), {}, given)
+    with pytest.raises(ValueError, match="no indices of the subsampled plate 'row'; params has nothing"):
+        compute_marginals(subsampled, (), {}, {})
+    for model, params in ((subsampled, {"row": np.array([3, 1])}), (handlers.seed(subsampled, 0), {})):
+        np.testing.assert_allclose(compute_marginals(model, (), {}, params)["z"], [[0.7, 0.3]] * 2, rtol=1e-5)
+
+
+def test_the_end_of_a_series_that_is_not_known() -> None:
+    """A short series is refused, with the cure: it is filled up, and what is unknown is drawn."""
+    known = np.arange(12) < 10
+
+    def forecast(y: Any) -> None:
+        def step(z: Any, entry: Any) -> tuple[Any, None]:
+            z = ppl.sample("z", dist.Bernoulli(0.2 + 0.6 * z), infer=MARK)
+            ppl.sample("y", dist.Normal(4.0 * z, 0.1), obs=entry[0], obs_mask=entry[1])
+            return z, None
+
+        scan(step, 0, (y, known))
+
+    predicted = Predictive(forecast, num_samples=4000, infer_discrete=True)(0, np.where(known, 4.0, 0.0))
+    np.testing.assert_allclose(predicted["z"].mean(0), np.where(known, 1.0, [0.8] * 11 + [0.68]), atol=5 * 0.5 / np.sqrt(4000))
+    np.testing.assert_allclose(predicted["y"][:, 11].mean(), 4 * 0.68, atol=5 * 2 / np.sqrt(4000))
+
+
+def test_only_what_data_depend_on_is_enumerated_in_predictions() -> None:
+    """New data are drawn given their parents, whatever their support; a site that cannot be enumerated is refused, not ignored."""
+
+    def model(counts: Any, y: Any = None) -> None:
+        with ppl.plate("n", 3):
+            z = ppl.sample("z", dist.Bernoulli(0.3), infer=MARK)
+            w = ppl.sample("w", dist.Bernoulli(0.2 + 0.6 * z))
+            ppl.sample("x", dist.Normal(4.0 * w, 1.0), obs=np.array([0.0, 2.0, 4.0]))
+            ppl.sample("y", dist.Binomial(counts, 0.1 + 0.5 * z), obs=y)
+            ppl.sample("count", dist.Poisson(1.0 + z))
+
+    counts, states = np.array([3, 1, 2]), np.array([0.0, 1.0])
+    found = Predictive(model, num_samples=20_000, infer_discrete=True)(0, counts)
+    joint = np.array([0.7, 0.3])[:, None] * np.array([[0.8, 0.2], [0.2, 0.8]])
+    likelihood = np.exp(-0.5 * (np.array([0.0, 2.0, 4.0])[:, None] - 4.0 * states) ** 2)
+    posterior = joint * likelihood[:, None, :]
+    posterior /= posterior.sum((1, 2), keepdims=True)
+    pz, pw = posterior[:, 1, :].sum(1), posterior[:, :, 1].sum(1)
+    errors = {
+        "z": (found["z"].mean(0) - pz, np.sqrt(pz * (1 - pz))),
+        "w": (found["w"].mean(0) - pw, np.sqrt(pw * (1 - pw))),
+        "y": (found["y"].mean(0) - counts * (0.1 + 0.5 * pz), np.std(found["y"], 0)),
+        "count": (found["count"].mean(0) - (1 + pz), np.std(found["count"], 0)),
+    }
+    for name, (error, deviation) in errors.items():
+        assert np.abs(error / (deviation + 1e-3)).max() < 4.5 / np.sqrt(20_000), name
+
+    def infinite() -> None:
+        k = ppl.sample("k", dist.Poisson(2.0))
+        ppl.sample("x", dist.Normal(k, 1.0), obs=3.0)
+
+    def sequential() -> None:
+        z = ppl.sample("z", dist.Bernoulli(0.3), infer={"enumerate": "sequential"})
+        ppl.sample("x", dist.Normal(z, 1.0), obs=1.0)
+
+    for refused, words in ((infinite, "'k' ~ Poisson has no finite support"), (sequential, "'z' has infer=.*sequential")):
+        with pytest.raises(NotImplementedError, match=words):
+            Predictive(refused, num_samples=3, infer_discrete=True)(0)
+
+
+def unseen() -> None:
+    loc = ppl.sample("loc", dist.Normal(0.0, 1.0))
+
+    def step(z: Any, _: Any) -> tuple[Any, None]:
+        z = ppl.sample("z", dist.Bernoulli(0.2 + 0.6 * z), infer=MARK)
+        ppl.sample("y", dist.Normal(loc + z, 0.1))
+        return z, None
+
+    scan(step, 0, None, length=12)
+
+
+def plain_loop() -> None:
+    loc = ppl.sample("loc", dist.Normal(0.0, 1.0))
+    scan(lambda c, _: (c, ppl.sample("y", dist.Normal(loc, 1.0))), 0.0, None, length=12)
+
+
+def test_a_series_that_is_shorter_than_its_loop() -> None:
+    """It is continued in predictions, if nothing is enumerated, and has no density."""
+    draws = {"loc": np.zeros(3)}
+    continued = Predictive(handlers.condition(plain_loop, data={"y": Y[:10]}), draws)(0)["y"]
+    np.testing.assert_allclose(continued[:, :10], np.broadcast_to(Y[:10], (3, 10)), rtol=1e-6)
+    assert np.std(continued[:, 11]) > 0
+    short = handlers.condition(unseen, data={"y": Y[:10]})
+    with pytest.raises(NotImplementedError, match=r"site 'y' in a loop of 12 steps: .* of shape \(10,\) is too short.*obs_mask"):
+        Predictive(short, draws, infer_discrete=True)(0)
+    for handler in (handlers.condition, handlers.substitute):
+        given = handler(handlers.condition(unseen, data={"y": Y}), data={"z": np.array([1, 0])})
+        with pytest.raises(ValueError, match="site 'z': values were given for 2 steps"):
+            potential_energy(given, (), {}, {"loc": 0.0}, enum=True)
+    with pytest.raises(ValueError, match="site 'y': values were given for 10 steps, fewer than its loop has"):
+        MCMC(NUTS(handlers.condition(plain_loop, data={"y": Y[:10]})), num_warmup=5, num_samples=5).run(0)
+    with pytest.raises(ValueError, match="site 'y': values were given for 10 steps"):
+        log_likelihood(handlers.condition(plain_loop, data={"y": Y[:10]}), draws)
+
+
 def test_only_models_with_such_sites_have_them() -> None:
     plain = MCMC(NUTS(continuous), num_warmup=5, num_samples=5, progress_bar=False)
     plain.run(0)

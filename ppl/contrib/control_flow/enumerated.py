@@ -67,7 +67,7 @@ class _Body:
         self.f = f
         self.inside = inside
         self.outer_slots = tuple(outer.slots)
-        self.first_available_dim = outer.first_available_dim
+        self.first_available_dim, self.gap = outer.first_available_dim, outer.gap
         self.name, self.first_dim = outer.new_loop()
         self.steps = steps
         self.history = history
@@ -87,7 +87,7 @@ class _Body:
             number: that of the step, for one of the first; None for all others.
             copies: of all states, as of `enum_in_loop`: a run that only tells shapes.
         """
-        handler = enum_in_loop(self.outer_slots, self.first_dim, self.history, number, self.slots, copies)
+        handler = enum_in_loop(self.outer_slots, self.first_dim, self.history, number, self.slots, copies, self.gap)
         out, sites = run_body(
             self.f, (carry, x), [*self.inside, lambda step: handler], Step(index, self.steps, self.first_available_dim)
         )
@@ -179,7 +179,7 @@ class _Body:
         return {**site, "fn": site["fn"].expand((1,) * (self.rank - len(batch_shape)) + batch_shape)}
 
     def older(self, value: Any, event_dim: int | None, steps: int = 1) -> Any:
-        """A value whose states are so many steps older: each age moves to the next dimension.
+        """A value whose states are so many steps older: each age moves to the next dimension. It is an object of its own.
 
         Args:
             value: the value.
@@ -191,10 +191,11 @@ class _Body:
         """
         if event_dim is None:
             return value
+        aged = value
         for _ in range(steps):
             for slot in self.slots:
-                value = self._one_older(value, slot, event_dim)
-        return value
+                aged = self._one_older(aged, slot, event_dim)
+        return jnp.array(value) if aged is value and steps else aged
 
     def _one_older(self, value: Any, slot: Slot, event_dim: int) -> Any:
         youngest, last = slot.dim - event_dim, slot.dim - event_dim - self.history

@@ -13,7 +13,7 @@ from ppl.contrib.control_flow.body import emit, run_body, with_sample_shape
 from ppl.contrib.control_flow.enumerated import EnumeratedLoop, run_enumerated
 from ppl.contrib.control_flow.stacked import StackedDistribution
 from ppl.distributions.distribution import Distribution
-from ppl.handlers.enumeration import Loop, enum
+from ppl.handlers.enumeration import EARLIER, Loop, enum
 from ppl.ops.pytree import PytreeTrace
 from ppl.stack import Messenger, Step, apply_stack, current_stack
 from ppl.util import describe
@@ -78,7 +78,7 @@ def scan(
     }
     carry, first, sites, ys, loop = apply_stack(msg)["value"]
     for number, earlier in enumerate(first):
-        _emit_first(earlier, "_PREV_" * (history - number))
+        _emit_first(earlier, EARLIER * (history - number))
     for site in sites.trace.values():
         _emit_stacked(site, steps, loop)
     return carry, ys

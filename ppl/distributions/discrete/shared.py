@@ -9,7 +9,7 @@ import numpy as np
 from ppl._typing import Array
 from ppl.distributions.discrete.numerics import to_float
 from ppl.distributions.distribution.base import Distribution
-from ppl.distributions.util import is_concrete
+from ppl.distributions.util import TracedSupport, is_concrete
 
 
 def filled(d: Distribution, x: Any) -> Array:
@@ -47,7 +47,7 @@ def common_integer(d: Distribution, name: str, x: Any) -> int:
     """
     family = type(d).__name__
     if not is_concrete(x):
-        raise NotImplementedError(f"{family}.enumerate_support needs a concrete `{name}`, but it is traced; pass a Python number")
+        raise TracedSupport(f"{family}.enumerate_support needs a concrete `{name}`, but it is traced; pass a Python number")
     values = np.unique(np.asarray(x))
     if len(values) != 1:
         found = f"{len(values)} different values, {values.min()} to {values.max()}" if len(values) else "an empty array"

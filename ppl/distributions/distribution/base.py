@@ -369,6 +369,10 @@ class _Wrapper(Distribution):
         return self.base_dist.has_enumerate_support
 
     @property
+    def is_discrete(self) -> bool:
+        return self.base_dist.is_discrete
+
+    @property
     def reparametrized_params(self) -> list[str]:  # type: ignore[override]
         return self.base_dist.reparametrized_params
 

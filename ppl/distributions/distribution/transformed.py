@@ -77,6 +77,10 @@ class TransformedDistribution(Distribution):
     def has_rsample(self) -> bool:
         return self.base_dist.has_rsample
 
+    @property
+    def is_discrete(self) -> bool:
+        return self.base_dist.is_discrete
+
     @constraints.dependent_property
     def support(self) -> Constraint:
         codomain = self.transforms[-1].codomain if self.transforms else self.base_dist.support

@@ -2,6 +2,7 @@
 
 from ppl.distributions.special import betainc, betaincinv, gammaincinv
 from ppl.distributions.util.concrete import (
+    TracedSupport,
     Tracer,
     array_equiv,
     as_operand,

@@ -12,6 +12,10 @@ from ppl._typing import Array, ArrayLike, Shape
 Tracer = jax.core.Tracer
 
 
+class TracedSupport(NotImplementedError):
+    """A support cannot be listed, since its size is traced."""
+
+
 def is_concrete(x: Any) -> bool:
     """Whether the value of `x` is known here and now: no leaf of `x` is traced or lies on other hosts."""
     if isinstance(x, (int, float, np.ndarray, np.generic)):

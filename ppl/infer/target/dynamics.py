@@ -136,12 +136,17 @@ def _coupled(chain: Chain, factors: Sequence[Factor]) -> list[_Coupled]:
 def is_sequential(chain: Chain, factors: Sequence[Factor], variables: Mapping[Name, Variable]) -> bool:
     """Whether states that are coupled lie in the same plates, so that they can be summed out step by step.
 
-    So must what they depend on outside of the loop: it couples the states of all steps otherwise.
+    Variables outside of the loop must lie in no further plates, as they couple the states of all steps otherwise. Those of a step
+    alone must lie in all of these plates, as they couple the chains of a plate otherwise.
     """
+    carried = {name for names in chain.states.values() for name in names}
     for coupled in _coupled(chain, factors):
         plates, *others = {variables[chain.states[site][0]].plates for site in coupled.sites}
-        outside = {v for f in coupled.factors for v in f.variables if chain.name not in variables[v].plates}
-        if others or not all(variables[v].plates <= plates for v in outside):
+        beside = {v for f in coupled.factors for v in f.variables} - carried
+        for name in beside:
+            own = variables[name].plates
+            others += [] if (plates <= own if chain.name in own else own <= plates) else [own]
+        if others:
             return False
     return True
 

@@ -2,7 +2,9 @@
 
 import functools
 import operator
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -14,8 +16,8 @@ from jax import lax, random
 
 from ppl._typing import Array, Key, Message, Trace
 from ppl.distributions.special.elementary import logsumexp
-from ppl.distributions.util import promote_shapes
-from ppl.handlers.enumeration import Loop, unmasked
+from ppl.distributions.util import TracedSupport, is_concrete, promote_shapes
+from ppl.handlers.enumeration import Loop, enum, enum_apart, missing_plate, unmasked, written_name
 from ppl.handlers.enumeration import Variable as Name
 from ppl.infer.target.contraction import (
     Choose,
@@ -31,7 +33,7 @@ from ppl.infer.target.contraction import (
 )
 from ppl.infer.target.dynamics import Chain, ChainStep, eliminate_chain, is_sequential, unrolled
 from ppl.stack import describe_plates
-from ppl.trace import check_log_prob, check_value, plates_of, sample_sites
+from ppl.trace import check_given, check_log_prob, check_value, plates_of, sample_sites
 
 __all__ = [
     "FactorGraph",
@@ -146,7 +148,7 @@ def _factor(site: Message, variables: Mapping[Name, Variable], plates: Mapping[s
         elif size > 1 and dim in slot_at:
             own_variables.append((axis, slot_at[dim].variable))
         elif size > 1:
-            raise UnnamedDimension(site["name"], _unnamed(site, dim, log_prob.shape))
+            raise UnnamedDimension(written_name(site), _unnamed(site, dim, log_prob.shape))
     for _, name in own_variables:
         if name not in variables:
             raise ValueError(
@@ -187,13 +189,16 @@ def _log_prob(site: Message, plates: Mapping[str, Plate]) -> Array:
     if "_slot" in infer:
         fn = unmasked(fn)
     in_loop = "_loop" in infer
+    check_given(site)
     if not in_loop:
         check_value(site)
-    try:
-        log_prob = fn.log_prob(site["value"], site["intermediates"]) if site["intermediates"] else fn.log_prob(site["value"])
-    except Exception as error:
-        error.add_note(f"ppl: in the log density of site {site['name']!r}")
-        raise
+    args = (site["value"], site["intermediates"]) if site["intermediates"] else (site["value"],)
+    with _states_unwarned(site):
+        try:
+            log_prob = fn.log_prob(*args)
+        except Exception as error:
+            error.add_note(f"ppl: in the log density of site {site['name']!r}")
+            raise
     if not in_loop:
         check_log_prob(site, np.shape(log_prob))
     if scale is None:
@@ -207,12 +212,23 @@ def _log_prob(site: Message, plates: Mapping[str, Plate]) -> Array:
     return scale * log_prob
 
 
+@contextmanager
+def _states_unwarned(site: Message) -> Iterator[None]:
+    """No warnings of known data outside of a support that depends on states: it rules some of them out."""
+    if is_concrete(site["value"]) and len(site["fn"].batch_shape) >= -site["infer"].get("_first_dim", -np.inf):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Out-of-support")
+            yield
+    else:
+        yield
+
+
 def _unnamed(site: Message, dim: int, shape: tuple[int, ...]) -> str:
     """What is wrong with a dimension that belongs to nothing."""
-    frames, name = site["cond_indep_stack"], site["name"]
+    frames, name = site["cond_indep_stack"], written_name(site)
     where = f" in {describe_plates(frames)}" if frames else ""
-    if dim <= site["infer"].get("_first_dim", -np.inf):
-        passed = [slot for slot in site["infer"]["_passed"] if slot.dim == dim]
+    passed = [slot for slot in site["infer"].get("_passed", ()) if slot.dim == dim]
+    if passed or (dim <= site["infer"].get("_first_dim", -np.inf) and site.get("scopes")):
         if passed and not passed[-1].scopes:
             return (
                 f"site {name!r}{where}: it depends on the states of {passed[-1].variable.site!r} in a `scan` that is over; "
@@ -224,12 +240,8 @@ def _unnamed(site: Message, dim: int, shape: tuple[int, ...]) -> str:
             "`history` allows, or was left; raise `history`, pass `keep=True` to contexts that follow each other, or use values of "
             "recent steps only"
         )
-    return (
-        f"Missing a plate statement for batch dimension {dim} at site {name!r}{where}: its batch shape is "
-        f"{site['fn'].batch_shape}, its log probability has shape {shape}, and each dimension must belong to a plate or to an "
-        "enumerated site; add a plate, use .to_event, or index by enumerated values with ppl.ops.indexing.Vindex; "
-        "`ppl.util.format_shapes` shows the shapes of all sites"
-    )
+    found = f"its batch shape is {site['fn'].batch_shape}, its log probability has shape {shape}"
+    return missing_plate(site, dim, found)
 
 
 def _check_inside(site: Message, name: Name, plates: frozenset[str]) -> None:
@@ -243,24 +255,30 @@ def _check_inside(site: Message, name: Name, plates: frozenset[str]) -> None:
         )
 
 
-def site_with_dislocated_states(trace_from: Callable[[int], Trace], nesting: int) -> str | None:
-    """The name of a site where a model seems to take states for entries of an event.
+def site_with_dislocated_states(trace_inside: Callable[[enum], Trace], nesting: int) -> str | None:
+    """The name of a site where a model seems to take states for entries of an event, or for states of another site.
 
-    An enumerated value lies along a dimension of the batch; written like a number beside a vector, it meets the event instead.
-    Where sizes agree that is no error, but it becomes one with the states a dimension further left.
+    An enumerated value lies along a dimension of the batch. Written like a number beside a vector, it meets the event instead; as
+    an index of a table whose rows have a batch, it gets into the next dimension. Where sizes agree that is no error, but it becomes
+    one with all states a dimension further left, and a free one beside each.
 
     Args:
-        trace_from: the trace of a model whose enumerated sites lie from this dimension on.
+        trace_inside: the trace of a model inside a handler that enumerates.
         nesting: how many dimensions plates use.
+
+    Raises:
+        TracedSupport: if a number of states is not known.
     """
     try:
-        factor_graph(trace_from(-2 - nesting))
-    except UnnamedDimension as further_left:
+        factor_graph(trace_inside(enum_apart(first_available_dim=-2 - nesting)))
+    except UnnamedDimension as apart:
         try:
-            factor_graph(trace_from(-1 - nesting))
+            factor_graph(trace_inside(enum(first_available_dim=-1 - nesting)))
         except Exception:
             return None
-        return further_left.site
+        return apart.site
+    except TracedSupport:
+        raise
     except Exception:
         return None
     return None

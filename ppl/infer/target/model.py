@@ -21,7 +21,8 @@ from ppl.distributions import Delta, biject_to, constraints
 from ppl.distributions.distribution import ExpandedDistribution, Independent, MaskedDistribution
 from ppl.distributions.distribution.validation import holds, is_checkable, warn_out_of_support
 from ppl.distributions.transforms import IdentityTransform, IndependentTransform, Transform
-from ppl.handlers.enumeration import config_enumerate, is_enumerable, is_marked
+from ppl.distributions.util import TracedSupport
+from ppl.handlers.enumeration import config_enumerate, is_enumerable, is_marked, without_support
 from ppl.infer.target.enumeration import site_with_dislocated_states
 from ppl.trace import (
     check_plates,
@@ -53,6 +54,7 @@ NEEDS_NUMBERS = (
     jax.errors.TracerArrayConversionError,
     jax.errors.TracerIntegerConversionError,
     jax.errors.NonConcreteBooleanIndexError,
+    TracedSupport,
 )
 
 
@@ -268,15 +270,19 @@ def bind(
     arguments, arrays = Arguments.split(args, kwargs)
     call = ModelCall(model, arguments)
     try:
-        bound = BoundModel(call, _facts(call, arrays, check, select))
+        return _bound(call, arrays, check, select, baked=False), arrays
     except NEEDS_NUMBERS:
         if not arrays:
             raise
-        call, arrays = ModelCall(model, Arguments.split(args, kwargs, baked=True)[0]), ()
-        bound = BoundModel(call, _facts(call, (), check, select), baked=True)
+    call = ModelCall(model, Arguments.split(args, kwargs, baked=True)[0])
+    return _bound(call, (), check, select, baked=True), ()
+
+
+def _bound(call: ModelCall, arrays: tuple[Any, ...], check: bool, select: Select, baked: bool) -> BoundModel:
+    bound = BoundModel(call, _facts(call, arrays, check, select), baked)
     if bound.facts.enumerated:
         _warn_of_dislocated_states(bound, arrays)
-    return bound, arrays
+    return bound
 
 
 def _warn_of_dislocated_states(bound: BoundModel, arrays: tuple[Any, ...]) -> None:
@@ -287,18 +293,19 @@ def _warn_of_dislocated_states(bound: BoundModel, arrays: tuple[Any, ...]) -> No
         given |= {name: jnp.zeros(site.shape, site.dtype) for name, site in bound.facts.apart.items()}
         inside = config_enumerate(), handlers.substitute(data=given)
 
-        def trace_from(dim: int) -> Trace:
-            return bound.trace(arrays, handlers.enum(first_available_dim=dim), *inside)
+        def trace_inside(enumerate_sites: handlers.enum) -> Trace:
+            return bound.trace(arrays, enumerate_sites, *inside)
 
-        found.append(site_with_dislocated_states(trace_from, bound.facts.max_plate_nesting))
+        found.append(site_with_dislocated_states(trace_inside, bound.facts.max_plate_nesting))
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         jax.eval_shape(run, arrays)
     if found[0] is not None:
         warnings.warn(
-            f"site {found[0]!r}: an enumerated value seems to meet a dimension of an event, where its states count as entries and "
-            "the log density is wrong; give the value a dimension for each of the event, as in `z[..., None] * vector`",
+            f"site {found[0]!r}: an enumerated value seems to meet a dimension of an event or of another site, where its states "
+            "count as other entries and the log density is wrong; give the value a dimension for each of the event, as in "
+            "`z[..., None] * vector`, and index a table with a plate in it by Vindex(table)[z, indices of the plate]",
             stacklevel=find_stack_level(),
         )
 
@@ -316,7 +323,7 @@ def _placeholder(site: Message) -> Array | None:
     if site["type"] != "sample" or site["is_observed"]:
         return None
     fn = site["fn"]
-    return jnp.zeros(fn.shape(site["kwargs"]["sample_shape"]), int if fn.support.is_discrete else float)
+    return jnp.zeros(fn.shape(site["kwargs"]["sample_shape"]), int if fn.is_discrete else float)
 
 
 def _facts(call: ModelCall, arrays: tuple[Any, ...], check: bool, select: Select) -> Facts:
@@ -412,7 +419,7 @@ def _check_sites(sites: Trace, latents: Trace, apart: frozenset[str]) -> tuple[s
             "since they need the density of all data: drop subsample_size, or use SVI or HMCECS"
         )
     check_plates(sites)
-    discrete = {name: site for name, site in latents.items() if site["fn"].support.is_discrete and not _is_delta(site["fn"])}
+    discrete = {name: site for name, site in latents.items() if site["fn"].is_discrete and not _is_delta(site["fn"])}
     for name, site in discrete.items():
         _check_enumerable(name, site)
     for name, site in latents.items():
@@ -444,9 +451,8 @@ def _check_enumerable(name: str, site: Message) -> None:
         )
     if not fn.has_enumerate_support:
         raise DiscreteSiteError(
-            f"site {name!r} ~ {type(fn).__name__} is latent and discrete, and its support is not finite: a gradient-based "
-            "kernel cannot handle discrete latent sites other than by summing them out; observe it, truncate its support (a "
-            "Categorical over the states that matter), or sum it out by hand (MixtureSameFamily, GammaPoisson, ...)"
+            f"site {name!r} is latent and discrete: a gradient-based kernel cannot handle discrete latent sites other than by "
+            f"summing them out, but {name!r} {without_support(fn)}"
         )
 
 

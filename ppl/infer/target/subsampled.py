@@ -59,7 +59,8 @@ def subsamples(sites: Trace) -> dict[str, Subsample]:
         if not site["is_observed"]:
             raise ValueError(
                 f"site {name!r} is latent and lies in the subsampled plate {around[0]!r}: it would belong to other data whenever "
-                "the indices change; sum it out, or sample all of the plate"
+                "the indices change; sum it out by hand (MixtureSameFamily, ...), as states are not enumerated there, or sample "
+                "all of the plate"
             )
         if len(around) > 1:
             raise RuntimeError(
