@@ -10,6 +10,7 @@ from errors_inference import Plain, quadratic, run
 
 import ppl
 import ppl.distributions as dist
+from ppl.contrib.control_flow import scan
 from ppl.infer import AIES, HMC, HMCECS, MCMC, NUTS, SA, DiscreteHMCGibbs, HMCGibbs, MixedHMC
 from ppl.infer.gibbs import CustomGibbs, DiscreteGibbs, Gibbs, discrete_latent_sites
 from ppl.infer.mcmc import MCMCKernel
@@ -68,6 +69,23 @@ def discrete_data() -> None:
 
 
 # Kernels
+
+
+def empty_plate() -> None:
+    normal("mu")
+    with ppl.plate("n", 9, subsample_size=3):
+        pass
+
+
+def subsampled_steps() -> None:
+    mu = normal("mu")
+
+    def step(carry: Any, _: Any) -> tuple[Any, None]:
+        with ppl.plate("n", 9, subsample_size=3):
+            ppl.sample("y", dist.Normal(mu, 1.0), obs=np.zeros(3))
+        return carry, None
+
+    scan(step, 0.0, None, length=2)
 
 
 def of_a(value: Any) -> HMCGibbs:
@@ -168,6 +186,18 @@ DISCRETE = [
     ),
     Case(
         "MixedHMC: no discrete site", lambda: alone(MixedHMC(HMC(two))), ValueError, ("MixedHMC", "no discrete latent", "HMC alone")
+    ),
+    Case(
+        "HMCGibbs: a user's kernel inside",
+        lambda: HMCGibbs(Plain(), keep, ["a"]),
+        ValueError,
+        ("HMCGibbs", "inner_kernel", "Gibbs(["),
+    ),
+    Case(
+        "DiscreteHMCGibbs: a start between states",
+        lambda: run(DiscreteHMCGibbs(NUTS(switched)), init_params={"k": 0.7}),
+        ValueError,
+        ("init_params", "site 'k'", "int32", "0.7"),
     ),
     Case(
         "DiscreteHMCGibbs: infinite support",
@@ -422,6 +452,18 @@ SUBSAMPLES = [
         ("site 'theta'", "latent", "subsampled plate 'n'"),
     ),
     Case(
+        "HMCECS: nothing observed in the plate",
+        lambda: alone(HMCECS(NUTS(empty_plate))),
+        ValueError,
+        ("plate 'n'", "subsampled", "no observed site", "subsample_size"),
+    ),
+    Case(
+        "HMCECS: a plate in a loop",
+        lambda: alone(HMCECS(NUTS(subsampled_steps))),
+        ValueError,
+        ("plate 'n'", "step of a loop", "outside of scan"),
+    ),
+    Case(
         "HMCECS: a site in two plates",
         lambda: alone(HMCECS(NUTS(data(twice=True)))),
         RuntimeError,
@@ -450,6 +492,12 @@ SUBSAMPLES = [
         lambda: alone(HMCECS(NUTS(MODEL), proxy=HMCECS.taylor_proxy({"nu": 0.0}))),
         ValueError,
         ("HMCECS.taylor_proxy", "reference_params", "missing ['mu']", "unknown ['nu']"),
+    ),
+    Case(
+        "taylor_proxy: words",
+        lambda: alone(HMCECS(NUTS(MODEL), proxy=HMCECS.taylor_proxy({"mu": "a"}))),
+        ValueError,
+        ("HMCECS.taylor_proxy", "site 'mu'", "numbers", "'a'"),
     ),
     Case(
         "taylor_proxy: shape",

@@ -548,8 +548,8 @@ def without_support(fn: Distribution) -> str:
             "enumerated as a whole: put the entries into a plate instead of .to_event"
         )
     return (
-        f"~ {type(fn).__name__} has no finite support that can be enumerated: truncate it (a Categorical over the states that "
-        "matter), sum it out by hand (MixtureSameFamily, GammaPoisson, ...), or sample it with another kernel"
+        f"~ {type(fn).__name__} has no finite support that can be enumerated: observe it, truncate it (a Categorical over the "
+        "states that matter), sum it out by hand (MixtureSameFamily, GammaPoisson, ...), or sample it with another kernel"
     )
 
 

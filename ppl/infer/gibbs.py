@@ -12,6 +12,7 @@ import numpy as np
 from ppl import _random as random
 from ppl import handlers
 from ppl._typing import Array, Key, Message, PyTree, Trace
+from ppl.distributions.util import TracedSupport
 from ppl.handlers.enumeration import is_marked
 from ppl.infer.binding import Binding
 from ppl.infer.facade import TargetKernel, shapes_of
@@ -37,13 +38,13 @@ from ppl.infer.gibbs_sweep import (
     subsample_plate_sizes,
 )
 from ppl.infer.kernel import RUN_METHODS, MCMCKernel, overridden
-from ppl.infer.target.conditional import Point
+from ppl.infer.target.conditional import Point, count_states, has_known_size
 from ppl.infer.target.density import Target, bound_trace
 from ppl.infer.target.dependence import dependences
 from ppl.infer.target.layout import Layout
 from ppl.infer.target.model import Arguments, bind, contents
 from ppl.trace import latent_sites, sample_sites, subsampled_plates
-from ppl.util import describe
+from ppl.util import describe, not_jax_tracer
 
 __all__ = [
     "CustomGibbs",
@@ -279,10 +280,13 @@ class Gibbs(TargetKernel):
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], arguments: Arguments, arrays: tuple[Any, ...], layout: Any
     ) -> GibbsBinding:
         owners: list[tuple[str, ...]] = []
+        uncounted: list[str] = []
 
         def select(sites: Trace) -> list[str]:
             owners[:] = self._owners(sites)
-            return [name for (kernel, _), own in zip(self._blocks, owners) if not isinstance(kernel, TargetKernel) for name in own]
+            of_blocks = [(kernel, name) for (kernel, _), own in zip(self._blocks, owners) for name in own]
+            uncounted[:] = [n for kernel, n in of_blocks if isinstance(kernel, DiscreteGibbs) and not has_known_size(sites[n])]
+            return [name for kernel, name in of_blocks if not isinstance(kernel, TargetKernel)]
 
         assert self._model is not None
         model, kept = bind(self._model, args, kwargs, select=select)
@@ -296,6 +300,12 @@ class Gibbs(TargetKernel):
         moved = [name for (kernel, _), own in zip(self._blocks, ordered) if isinstance(kernel, TargetKernel) for name in own]
         position = Layout.of({name: shapes[name] for name in moved}, model.facts.dtype, moved)
         target = Target(shapes_of(kept), {}, model, position, self._forward_mode_differentiation)
+        if uncounted and kept:
+            try:
+                count_states(target, uncounted)
+            except TracedSupport:
+                model, _ = bind(self._model, args, kwargs, select=select, baked=True)
+                target = replace(target, arrays=(), model=model)
         _check_supports(type(self).__name__, target, self._blocks, ordered)
         return GibbsBinding(target, model, contents(arrays) if model.baked else None, owners=tuple(ordered))
 
@@ -386,6 +396,8 @@ class Gibbs(TargetKernel):
         for name, value in init_params.items():
             _check_start(name, value, (*batch, *shapes[name]))
         dtypes = {name: apart[name].dtype if name in apart else layout.dtype for name in init_params}
+        for name, value in init_params.items():
+            _check_type(name, value, np.dtype(dtypes[name]))
         given = {name: jnp.asarray(value, dtypes[name]) for name, value in init_params.items()}
         rows = [{name: value[i] if batch else value for name, value in given.items()} for i in range(num_chains)]
         return rows, False
@@ -411,6 +423,14 @@ def _propose(strategy: Callable[..., Any], key: Key, attempt: Array, target: Tar
 def _at_values(target: Target, z: Mapping[str, Any]) -> Target:
     """The target with the sites fixed that its position does not hold."""
     return replace(target, fixed={name: jnp.asarray(z[name], site.dtype) for name, site in target.model.facts.apart.items()})
+
+
+def _check_type(name: str, value: Any, expected: np.dtype) -> None:
+    found = jnp.result_type(value) if isinstance(value, jax.Array) else np.asarray(value).dtype
+    if expected.kind in "iu" and found.kind == "f" and not_jax_tracer(value) and (np.asarray(value) == np.round(value)).all():
+        return
+    if found.kind not in ("biu" if expected.kind in "iu" else "biuf"):
+        raise ValueError(f"init_params: site {name!r} has values of type {expected}, found {value!r} of type {found}")
 
 
 def _check_start(name: str, value: Any, shape: tuple[int, ...]) -> None:
@@ -536,7 +556,11 @@ def check_inner(name: str, kernel: Any) -> TargetKernel:
         ValueError: if it is none, or is built from a potential function.
     """
     if not isinstance(kernel, TargetKernel):
-        raise ValueError(f"{name}: inner_kernel must be a kernel on continuous sites such as NUTS(model), found {describe(kernel)}")
+        own = "; a kernel of your own is a block: Gibbs([(CustomGibbs(gibbs_fn), [...]), (kernel, [...])])"
+        raise ValueError(
+            f"{name}: inner_kernel must be a kernel on continuous sites such as NUTS(model), found {describe(kernel)}"
+            + (own if isinstance(kernel, MCMCKernel) else "")
+        )
     if kernel.model is None:
         raise ValueError(
             f"{name}: inner_kernel is built from potential_fn, which has no sites to condition on; build {type(kernel).__name__} "

@@ -37,7 +37,7 @@ class DiscreteGibbsState(NamedTuple):
 
     Attributes:
         z: values.
-        potential_energy: minus the joint log density there.
+        potential_energy: minus the joint log density there; nan unless the last block is that of a chain, which knows it.
         rng_key: key for the iterations to come.
     """
 

@@ -359,7 +359,7 @@ class GibbsProcess:
 
     def _assemble(self, carry: GibbsChain, z: dict[str, Any], state_of: Callable[[TargetProcess, Any], Any]) -> Any:
         chains, kernels = iter(carry.chains), iter(carry.kernels)
-        potential_energy = self.chain_blocks[0].process.potential_of(carry.chains[0]) if self.chain_blocks else None
+        potential_energy = self._last_energy(carry)
         states, number = [], 0
         for block in self.blocks:
             if isinstance(block, ChainBlock):
@@ -371,6 +371,12 @@ class GibbsProcess:
                 states.append(block.state(own, potential_energy, carry.told[number], carry.rng_key))
                 number += 1
         return self.form.state(z, tuple(states), carry.rng_key)
+
+    def _last_energy(self, carry: GibbsChain) -> Any:
+        """The potential energy of all sites, as the last block knows it; nan if that is not the block of a chain."""
+        if isinstance(self.blocks[-1], ChainBlock):
+            return self.chain_blocks[-1].process.potential_of(carry.chains[-1])
+        return np.full(np.shape(carry.i), np.nan, self.target.layout.dtype)
 
     def continued(self, state: Any, host: bool = False) -> GibbsChain:
         """The carry of a public state, with its count of iterations; `host`: of NumPy arrays, with any chain axis in front."""

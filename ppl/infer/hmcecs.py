@@ -313,6 +313,8 @@ def _check_reference(latents: Sequence[LatentSite], reference: Mapping[str, Any]
     """
     for site in latents:
         value = reference[site.name]
+        if (value if isinstance(value, jax.Array) else np.asarray(value)).dtype.kind not in "biuf":
+            raise ValueError(f"HMCECS.taylor_proxy: the reference of site {site.name!r} must be numbers, found {value!r}")
         if np.shape(value) != site.shape:
             raise ValueError(
                 f"HMCECS.taylor_proxy: site {site.name!r} has shape {site.shape}, found a reference of shape {np.shape(value)}; "

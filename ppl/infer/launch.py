@@ -113,8 +113,11 @@ class Launch(Protocol):
     def public(self, carry: PyTree) -> Any:
         """The public state of a carry, with or without a leading chain axis."""
 
-    def carry_of(self, state: Any) -> PyTree:
-        """The carry of a public state, at the beginning of a run without warm-up; with or without a leading chain axis."""
+    def carry_of(self, state: Any, before: Any) -> PyTree:
+        """The carry of a public state, at the beginning of a run without warm-up; with or without a leading chain axis.
+
+        `before` is the launch of the run that the state comes from, if that is known, else None.
+        """
 
     def with_key(self, carry: PyTree, keys: Key, chain: int) -> PyTree:
         """A carry with the key of a chain, where it has one."""
@@ -188,7 +191,7 @@ class UserProcess:
 
     def read(self, carry: PyTree) -> dict[str, Array]:
         """The fields to be kept; of an ensemble, what all chains share for each of them."""
-        rows = {field: read_field(carry, field) for field in self.fields}
+        rows = {field: jax.tree.map(_words_of_keys, read_field(carry, field)) for field in self.fields}
         samples = jax.tree.leaves(rows[self.kernel.sample_field])
         if not self.kernel.is_ensemble_kernel or not samples:
             return rows
@@ -199,6 +202,11 @@ class UserProcess:
             return jnp.broadcast_to(leaf, (num_chains, *jnp.shape(leaf))) if is_shared else leaf
 
         return jax.tree.map(for_each, rows)
+
+
+def _words_of_keys(leaf: Any) -> Any:
+    """A leaf as it is kept: of a random key, its words."""
+    return random.words(leaf) if jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key) else leaf
 
 
 def _is_weak(leaf: Any) -> bool:
@@ -301,7 +309,7 @@ class UserLaunch:
         """The carry is the state."""
         return carry
 
-    def carry_of(self, state: Any) -> PyTree:
+    def carry_of(self, state: Any, before: Any) -> PyTree:
         """The state is the carry."""
         return state
 

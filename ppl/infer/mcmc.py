@@ -288,14 +288,15 @@ class MCMC:
     ) -> None:
         keys = self._keys(rng_key)
         launch, fields = self._bind(args, kwargs, extra_fields, init_params, num_warmup)
+        before = self._launch if resumed is not None and resumed is self._last_state else None
         self._launch, self._last_state, self._results = launch, None, None
         if is_traced(keys, launch.inputs, init_params, resumed) or callable(self.chain_method):
-            carries = self._start(launch, resumed, keys)
+            carries = self._start(launch, resumed, before, keys)
             rows, samples = self._run_as_one(launch, keys, carries, init_params, num_warmup + num_samples, thinning)
             interrupted = False
         else:
             self._prepare(launch, keys, extra_fields)
-            carries = self._start(launch, resumed, keys)
+            carries = self._start(launch, resumed, before, keys)
             draws = self._room(launch, carries[0], extra_fields, thinning.kept) if thinning.step else None
             execution = self._run_chains(launch, carries, num_warmup + num_samples, num_warmup, thinning, draws)
             self._carries, interrupted = execution.carries, execution.interrupted
@@ -304,12 +305,12 @@ class MCMC:
         if thinning.step:
             self._results = Results.of(launch, rows, samples, self.sampler.default_fields, extra_fields, interrupted)
 
-    def _start(self, launch: Launch, resumed: Any, keys: Key) -> list[PyTree]:
-        """The carries of the chains: fresh ones, or those of a public state with new keys."""
+    def _start(self, launch: Launch, resumed: Any, before: Launch | None, keys: Key) -> list[PyTree]:
+        """The carries of the chains: fresh ones, or those of a public state, which comes from the run before, with new keys."""
         if resumed is None:
             return launch.start(keys, self.num_chains)
         try:
-            carry = launch.carry_of(resumed)
+            carry = launch.carry_of(resumed, before)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"MCMC: post_warmup_state, of type {type(resumed).__name__}, is no state of this kernel on this model; pass what "

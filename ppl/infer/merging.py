@@ -13,9 +13,11 @@ from jax import random
 from jax.flatten_util import ravel_pytree
 
 from ppl._typing import Array, Key, PyTree
-from ppl.util import as_key, describe
+from ppl.util import as_key, describe, not_jax_tracer
 
 __all__ = ["consensus", "parametric", "parametric_draws"]
+
+SINGULAR = 1e-6  # smallest over largest eigenvalue of correlations that float32 cannot invert
 
 
 def _flat(name: str, subposteriors: Sequence[PyTree]) -> tuple[list[Array], Any]:
@@ -42,6 +44,28 @@ def _flat(name: str, subposteriors: Sequence[PyTree]) -> tuple[list[Array], Any]
 def _structure(draws: PyTree) -> Any:
     leaves, structure = jax.tree.flatten(draws)
     return structure, tuple(np.shape(leaf)[1:] for leaf in leaves)
+
+
+def _check_rank(name: str, draws: Sequence[Array], diagonal: bool) -> None:
+    """Refuse draws whose sample covariance cannot be inverted."""
+    for number, traced in enumerate(draws):
+        if not not_jax_tracer(traced):
+            continue
+        x = np.asarray(traced, np.float64)
+        deviation = np.std(x, axis=0)
+        if not (deviation > 0).all():
+            why, cure = "a component that never changes", "leave it out"
+        elif diagonal:
+            continue
+        else:
+            standard = (x - x.mean(axis=0)) / deviation
+            lengths = np.linalg.svd(standard, compute_uv=False)
+            if len(x) > x.shape[1] and (lengths[-1] / lengths[0]) ** 2 > SINGULAR:
+                continue
+            why = f"{len(x)} draws in {x.shape[1]} dimensions and a sample covariance without an inverse"
+            cure = "pass more draws, leave out what follows from other components (one of a simplex, deterministic sites), or pass "
+            cure += "diagonal=True"
+        raise ValueError(f"{name}: subposterior {number} has {why}; {cure}")
 
 
 def _precisions(draws: Sequence[Array], diagonal: bool) -> list[Array]:
@@ -75,7 +99,7 @@ def consensus(
         A pytree of draws.
 
     Raises:
-        ValueError: if the subposteriors do not fit together.
+        ValueError: if the subposteriors do not fit together, or the covariance of one cannot be inverted.
 
     Source: Scott, Blocker, Bonassi, Chipman, George, McCulloch (2016), "Bayes and big data: the consensus Monte Carlo algorithm",
     section 3.1.
@@ -88,13 +112,13 @@ def consensus(
         Array([1., 3.], dtype=float32)
     """
     draws, unravel = _flat("consensus", subposteriors)
+    if num_draws is None and len({len(x) for x in draws}) > 1:
+        raise ValueError(
+            f"consensus: the subposteriors have {[len(x) for x in draws]} draws; pass num_draws to draw from each anew"
+        )
+    _check_rank("consensus", draws, diagonal)
     precisions = _precisions(draws, diagonal)
-    if num_draws is None:
-        if len({len(x) for x in draws}) > 1:
-            raise ValueError(
-                f"consensus: the subposteriors have {[len(x) for x in draws]} draws; pass num_draws to draw from each anew"
-            )
-    else:
+    if num_draws is not None:
         keys = random.split(as_key(0 if rng_key is None else rng_key), len(draws))
         draws = [x[random.randint(key, (num_draws,), 0, len(x))] for key, x in zip(keys, draws)]
     total = _inverse(sum(precisions[1:], precisions[0]))
@@ -113,11 +137,12 @@ def parametric(subposteriors: Sequence[PyTree], diagonal: bool = False) -> tuple
         The mean `(d,)` and the covariance `(d, d)`, or the variances `(d,)`, of a draw as one vector.
 
     Raises:
-        ValueError: if the subposteriors do not fit together.
+        ValueError: if the subposteriors do not fit together, or the covariance of one cannot be inverted.
 
     Source: Neiswanger, Wang, Xing (2014), "Asymptotically exact, embarrassingly parallel MCMC", UAI, section 3.1.
     """
     draws, _ = _flat("parametric", subposteriors)
+    _check_rank("parametric", draws, diagonal)
     return _product(draws, diagonal)
 
 
@@ -138,9 +163,10 @@ def parametric_draws(subposteriors: Sequence[PyTree], num_draws: int, diagonal: 
         rng_key: a random key; default: that of the seed 0.
 
     Raises:
-        ValueError: if the subposteriors do not fit together.
+        ValueError: if the subposteriors do not fit together, or the covariance of one cannot be inverted.
     """
     draws, unravel = _flat("parametric_draws", subposteriors)
+    _check_rank("parametric_draws", draws, diagonal)
     mean, covariance = _product(draws, diagonal)
     noise = random.normal(as_key(0 if rng_key is None else rng_key), (num_draws, mean.shape[0]), mean.dtype)
     root = jnp.sqrt(covariance) if diagonal else jnp.linalg.cholesky(covariance)

@@ -86,11 +86,34 @@ class TargetLaunch:
             return self.process.public_state(carry)
         return self.process.public_state_host(jax.tree.map(np.asarray, carry))
 
-    def carry_of(self, state: Any) -> Any:
-        """The carry of a public state; the count of iterations starts anew."""
+    def carry_of(self, state: Any, before: Any) -> Any:
+        """The carry of a public state; the count of iterations starts anew.
+
+        What the state knows of the density is computed again, unless it was found under the same data, those of `before`.
+        """
         host = not is_traced(state)
         given = jax.tree.map(np.asarray, state) if host else state
-        return self.process.restarted(self.process.continued(given, host))
+        carry = self.process.restarted(self.process.continued(given, host))
+        return carry if self._has_data_of(before) else self._rebased(carry)
+
+    def _has_data_of(self, other: Any) -> bool:
+        """Whether another launch is on the same target."""
+        if not isinstance(other, TargetLaunch) or is_traced(self.inputs, other.inputs):
+            return False
+        mine, theirs = (jax.tree.flatten(launch.inputs.target) for launch in (self, other))
+        return mine[1] == theirs[1] and all(a is b or np.array_equal(a, b, equal_nan=True) for a, b in zip(mine[0], theirs[0]))
+
+    def _rebased(self, carry: Any) -> Any:
+        def rebase(carry: Any, inputs: Inputs) -> Any:
+            return self.process.rebase(carry, inputs.target)
+
+        is_batch = jnp.ndim(carry.rng_key) > 1
+        program = jax.vmap(rebase, in_axes=(0, None)) if is_batch else rebase
+        if is_traced(carry, self.inputs):
+            return program(carry, self.inputs)
+        name = ("rebase", np.shape(carry.rng_key))
+        self.programs.prepare(name, program, (carry, self.inputs))
+        return self.programs.get(name)(carry, self.inputs)
 
     def with_key(self, carry: Any, keys: Key, chain: int) -> Any:
         """A carry with the key of a chain."""

@@ -95,12 +95,12 @@ def one_key_for_all(patch: pytest.MonkeyPatch) -> None:
 
 def support_too_small(patch: pytest.MonkeyPatch) -> None:
     """The last state of every support is left out."""
-    right = conditional._count_states
+    right = conditional.count_states
 
     def count(*args: Any) -> dict[str, int]:
         return {name: number - 1 for name, number in right(*args).items()}
 
-    patch.setattr(conditional, "_count_states", count)
+    patch.setattr(conditional, "count_states", count)
 
 
 def support_from_zero(patch: pytest.MonkeyPatch) -> None:

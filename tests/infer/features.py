@@ -59,6 +59,18 @@ def takes_data_of_another_shape(kernel: Any) -> None:
     np.testing.assert_array_equal(grouped(run(kernel, num_chains=2, chain_method="vectorized"))["mu"], first)
 
 
+def goes_on_with_other_data(kernel: Any) -> None:
+    """A state knows the density of the data that it was found under, which is that of no others: the chain would not move."""
+    mcmc = MCMC(kernel, num_warmup=300, num_samples=500, num_chains=2, chain_method="vectorized", progress_bar=False)
+    mcmc.warmup(jax.random.key(0), Y)
+    other = Y + 2.5
+    for state in (mcmc.post_warmup_state, jax.tree.map(jnp.asarray, mcmc.post_warmup_state)):
+        mcmc.post_warmup_state = state
+        mcmc.run(jax.random.key(1), other)
+        draws = grouped(mcmc)["mu"]
+        assert min(len(np.unique(chain)) for chain in draws) > 20 and draws[:, -200:].mean() > Y.mean() + 1
+
+
 def continues(kernel: Any) -> None:
     """Warm-up and then the run, or a run in two parts, are one longer run, draw by draw; also from a pickled driver."""
     whole = grouped(run(kernel, num_samples=60))["mu"]

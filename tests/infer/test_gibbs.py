@@ -310,6 +310,51 @@ def test_ranks_of_three_blocks_are_uniform() -> None:
         assert uniformity(counts) > 2e-5, (label, counts)
 
 
+def test_repeated_draws_of_discrete_sites() -> None:
+    """A site with `sample_shape`: as many states as draws must not take one for the other."""
+
+    def model() -> None:
+        ppl.sample("z", dist.Bernoulli(jnp.array([0.1, 0.7])), sample_shape=(2,))
+        ppl.sample("x", dist.Normal(0.0, 1.0))
+
+    mcmc = MCMC(
+        DiscreteHMCGibbs(HMC(model, num_steps=1, trajectory_length=None)), num_warmup=0, num_samples=4000, progress_bar=False
+    )
+    mcmc.run(0)
+    p = np.array([[0.1, 0.7]] * 2)
+    assert np.abs((mcmc.get_samples()["z"].mean(0) - p) / np.sqrt(p * (1 - p) / 4000)).max() < 4.5
+
+
+@pytest.mark.parametrize("count", [4, np.int64(4), jnp.array([4, 2])], ids=["number", "NumPy", "array"])
+def test_a_number_of_states_may_be_an_argument(count: Any) -> None:
+    def model(count: Any) -> None:
+        with ppl.plate("n", 2):
+            k = ppl.sample("k", dist.Binomial(count, 0.5))
+            ppl.sample("x", dist.Normal(1.0 * k, 1.0))
+
+    mcmc = MCMC(DiscreteHMCGibbs(NUTS(model)), num_warmup=50, num_samples=1000, progress_bar=False)
+    mcmc.run(0, count)
+    assert (mcmc.get_samples()["k"].max(0) == np.broadcast_to(count, 2)).all()
+
+
+def test_discrete_blocks_tell_the_energy_that_they_know() -> None:
+    """It is that of all sites where a chain was moved last, and nan where none was."""
+    case = joint_laws.MIXTURE
+    discrete, chain = (DiscreteGibbs(case.model), ["c"]), (NUTS(case.model), None)
+    for blocks, is_known in (((discrete, chain), True), ((chain, discrete), False)):
+        kernel = Gibbs(list(blocks))
+        number = blocks.index(discrete)
+        mcmc = MCMC(kernel, num_warmup=5, num_samples=20, progress_bar=False)
+        mcmc.run(0, extra_fields=(f"block_states.{number}.potential_energy", "z.c", "z.x"))
+        fields = mcmc.get_extra_fields()
+        energy = fields[f"block_states.{number}.potential_energy"]
+        if is_known:
+            exact = jax.vmap(kernel.get_potential_fn())({name: fields[f"z.{name}"] for name in "cx"})
+            np.testing.assert_allclose(energy, exact, rtol=1e-4, atol=1e-4)
+        else:
+            assert np.isnan(energy).all()
+
+
 # Features
 
 DISCRETE_KERNEL = DiscreteHMCGibbs(NUTS(features_gibbs.switched))
@@ -328,6 +373,7 @@ def test_one_compilation() -> None:
 
 def test_data_of_another_shape() -> None:
     features.takes_data_of_another_shape(DISCRETE_KERNEL)
+    features.goes_on_with_other_data(DISCRETE_KERNEL)
 
 
 def test_continuation() -> None:

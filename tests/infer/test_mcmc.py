@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import features
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -131,6 +132,10 @@ def test_postprocess_fn_of_the_driver() -> None:
 
 
 # Warm-up and continuation
+
+
+def test_other_data_after_warmup() -> None:
+    features.goes_on_with_other_data(KERNEL)
 
 
 def test_warmup_then_run_and_continuation() -> None:

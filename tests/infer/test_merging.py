@@ -86,6 +86,9 @@ def test_posterior_of_a_normal_mean_in_shards() -> None:
         (lambda: consensus([SUBPOSTERIORS[0], {"b": np.zeros((5, 2))}]), "subposterior 1 has not the sites"),
         (lambda: consensus([{"x": np.zeros(5)}, {"x": np.zeros(6)}]), "pass num_draws"),
         (lambda: parametric([{"x": np.zeros(1)}]), "at least two draws"),
+        (lambda: parametric([{"x": RNG.normal(size=9)}, {"x": np.ones(9)}], diagonal=True), "subposterior 1 .* never changes"),
+        (lambda: consensus([{"p": RNG.dirichlet(np.ones(3), 500)}] * 2), "without an inverse; .*one of a simplex"),
+        (lambda: parametric_draws([{"x": RNG.normal(size=(4, 4))}] * 2, 9), "4 draws in 4 dimensions"),
     ],
 )
 def test_misuse_is_named(call: Any, words: str) -> None:

@@ -137,6 +137,7 @@ def test_one_compilation() -> None:
 
 def test_data_of_another_shape() -> None:
     features.takes_data_of_another_shape(KERNEL)
+    features.goes_on_with_other_data(KERNEL)
 
 
 def test_continuation() -> None:

@@ -12,7 +12,7 @@ from ppl._typing import Array, ArrayLike, Shape
 Tracer = jax.core.Tracer
 
 
-class TracedSupport(NotImplementedError):
+class TracedSupport(NotImplementedError, ValueError):
     """A support cannot be listed, since its size is traced."""
 
 

@@ -16,13 +16,14 @@ import numpy as np
 
 from ppl._typing import Array, Message, Shape
 from ppl.distributions import constraints
+from ppl.distributions.util import TracedSupport
 from ppl.infer.target.density import Target, bound_trace
 from ppl.infer.target.dependence import Dependence, dependences, identity_of
 from ppl.infer.target.enumeration import enumerated_log_density
 from ppl.trace import sample_sites, site_log_prob
 from ppl.util import not_jax_tracer
 
-__all__ = ["Conditional", "Element", "Point", "conditionals", "point_shapes"]
+__all__ = ["Conditional", "Element", "Point", "conditionals", "count_states", "has_known_size", "point_shapes"]
 
 NOTHING: Mapping[str, int] = {}
 
@@ -172,19 +173,29 @@ def _states_of(site: Message, num_states: int) -> Array:
     """The states of a discrete site, `(K,)` and the shape of its value; an element with fewer has states of probability zero."""
     interval, shape, dtype = _interval_of(site), np.shape(site["value"]), jnp.result_type(site["value"])
     if interval is None:
-        states = site["fn"].enumerate_support(expand=True)
+        states = jnp.asarray(site["fn"].enumerate_support(expand=True))
+        missing = len(shape) - (states.ndim - 1)  # of sample_shape
+        states = states.reshape((-1,) + (1,) * missing + states.shape[1:])
     else:
         steps = jnp.arange(num_states, dtype=dtype).reshape((-1,) + (1,) * len(shape))
         states = steps + jnp.asarray(interval[0], dtype)
     return jnp.broadcast_to(jnp.asarray(states, dtype), (num_states, *shape))
 
 
-def _count_states(target: Target, point: Point, names: Sequence[str]) -> dict[str, int]:
+def has_known_size(site: Message) -> bool:
+    """Whether the number of states of a discrete site is known where the model is traced."""
+    interval = _interval_of(site)
+    return interval is None or all(map(not_jax_tracer, interval))
+
+
+def count_states(target: Target, names: Sequence[str]) -> dict[str, int]:
     """The number of states of the elements of each site, the largest one.
 
     Raises:
-        ValueError: if it depends on other sites or on data.
+        TracedSupport: if it depends on arguments of the model.
+        ValueError: if it depends on other sites.
     """
+    point = point_shapes(target)
     shapes: dict[str, int] = {}
 
     def bounds(target: Target, point: Point) -> dict[str, tuple[Any, Any]]:
@@ -202,14 +213,20 @@ def _count_states(target: Target, point: Point, names: Sequence[str]) -> dict[st
         return found
 
     closed, found = jax.make_jaxpr(bounds, return_shape=True)(target, point)
-    outer: list[Dependence] = [{} for _ in closed.jaxpr.invars]
-    depends = jax.tree.unflatten(jax.tree.structure(found), [along is not None for along in dependences(closed, outer)])
-    for name, pair in depends.items():
-        if any(pair):
-            raise ValueError(
-                f"site {name!r}: the size of its support depends on other sites or on data that are arguments of the model; let it "
-                "be a Python number or a constant of the model"
-            )
+
+    def check(is_cause: tuple[bool, bool], error: type[Exception], what: str) -> None:
+        inputs: list[Dependence] = [
+            {} if cause else None for part, cause in zip((target, point), is_cause) for _ in jax.tree.leaves(part)
+        ]
+        depends = jax.tree.unflatten(jax.tree.structure(found), [along is not None for along in dependences(closed, inputs)])
+        for name, pair in depends.items():
+            if any(pair):
+                raise error(
+                    f"site {name!r}: the size of its support depends on {what}; let it be a number or a constant of the model"
+                )
+
+    check((False, True), ValueError, "other sites")
+    check((True, False), TracedSupport, "arguments of the model that are traced")
     if found:
         with jax.ensure_compile_time_eval():
             numbers = jax.jit(lambda: _with_zeros(bounds, target, point))()
@@ -235,7 +252,7 @@ def conditionals(target: Target, names: Sequence[str]) -> dict[str, Conditional]
     """
     facts = target.model.facts
     point = point_shapes(target)
-    num_states = _count_states(target, point, names)
+    num_states = count_states(target, names)
     closed, found = jax.make_jaxpr(partial(_evaluate, num_states=num_states), return_shape=True)(target, point)
 
     def of_site(name: str) -> Conditional:

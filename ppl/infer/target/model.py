@@ -249,6 +249,7 @@ def bind(
     *,
     check: bool = True,
     select: Select = _nothing,
+    baked: bool = False,
 ) -> tuple[BoundModel, tuple[Any, ...]]:
     """Run the model abstractly and bind it to its arguments.
 
@@ -258,6 +259,7 @@ def bind(
         kwargs: its keyword arguments.
         check: refuse models that gradient methods cannot sample; otherwise latent sites without a bijection are left out.
         select: the names of the sites and plates whose values will be given from outside.
+        baked: keep the arrays in the model, whose numbers it then sees; so it is anyway where it asks for them.
 
     Returns:
         The bound model, and the arrays among the arguments: what its programs are to be called with.
@@ -268,9 +270,9 @@ def bind(
     """
     check_call(model, args)
     arguments, arrays = Arguments.split(args, kwargs)
-    call = ModelCall(model, arguments)
     try:
-        return _bound(call, arrays, check, select, baked=False), arrays
+        if not baked:
+            return _bound(ModelCall(model, arguments), arrays, check, select, baked=False), arrays
     except NEEDS_NUMBERS:
         if not arrays:
             raise
@@ -451,8 +453,8 @@ def _check_enumerable(name: str, site: Message) -> None:
         )
     if not fn.has_enumerate_support:
         raise DiscreteSiteError(
-            f"site {name!r} is latent and discrete: a gradient-based kernel cannot handle discrete latent sites other than by "
-            f"summing them out, but {name!r} {without_support(fn)}"
+            f"site {name!r} {without_support(fn)}. A gradient-based kernel cannot handle discrete latent sites other than by "
+            "summing them out"
         )
 
 

@@ -48,9 +48,15 @@ def subsamples(sites: Trace) -> dict[str, Subsample]:
 
     Raises:
         RuntimeError: if an observed site lies in two of them.
-        ValueError: if a latent site lies in one.
+        ValueError: if a latent site lies in one, or no observed one; for a plate in a loop.
     """
     plates = subsampled_plates(sites)
+    for name, site in plates.items():
+        if np.ndim(site["value"]) > 1:
+            raise ValueError(
+                f"plate {name!r} is subsampled in each step of a loop anew, which is not supported: give the plate to the model "
+                "outside of scan, with time as a dimension of the event, or drop subsample_size"
+            )
     inside: dict[str, list[str]] = {name: [] for name in plates}
     for name, site in sample_sites(sites).items():
         around = [frame.name for frame in site["cond_indep_stack"] if frame.name in plates]
@@ -67,6 +73,12 @@ def subsamples(sites: Trace) -> dict[str, Subsample]:
                 f"site {name!r} lies in the subsampled plates {around}; its log likelihood can be estimated for one: subsample one"
             )
         inside[around[0]].append(name)
+    for name, own in inside.items():
+        if not own:
+            raise ValueError(
+                f"plate {name!r} is subsampled, but no observed site lies in it, so that the log likelihood does not follow its "
+                "indices; put the site that sees them into the plate, or drop subsample_size"
+            )
     return {
         name: Subsample(int(site["args"][0]), int(np.shape(site["value"])[0]), tuple(inside[name])) for name, site in plates.items()
     }
