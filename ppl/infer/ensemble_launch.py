@@ -86,7 +86,7 @@ class EnsembleLaunch:
             return self.process.public_state(carry)
         return self.process.public_state_host(jax.tree.map(np.asarray, carry))
 
-    def carry_of(self, state: EnsembleSamplerState, before: Any) -> Ensemble:
+    def carry_of(self, state: EnsembleSamplerState, before: Any = None) -> Ensemble:
         """The carry of a public state; counts of iterations start anew.
 
         Raises:

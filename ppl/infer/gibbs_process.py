@@ -383,6 +383,7 @@ class GibbsProcess:
         pairs = list(zip(self.blocks, self.form.block_states(state)))
         states = [own for block, own in pairs if isinstance(block, ChainBlock)]
         kernels = tuple(own for block, own in pairs if isinstance(block, KernelBlock))
+        states = [own._replace(z={name: state.z.get(name, value) for name, value in own.z.items()}) for own in states]
         chains = tuple(block.process.continued(own, host) for block, own in zip(self.chain_blocks, states))
         words = random.words(jnp.asarray(state.rng_key))
         batch = words.shape[:-1]

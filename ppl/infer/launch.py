@@ -1,5 +1,6 @@
 """A kernel bound to arguments and ready to run: start its chains, execute it, read its states, finish its draws."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import Any, Protocol
@@ -12,7 +13,7 @@ from ppl import _random as random
 from ppl._typing import Array, Key, PyTree
 from ppl.infer.run.programs import Programs
 from ppl.infer.target.model import Arguments
-from ppl.util import identity, not_jax_tracer
+from ppl.util import find_stack_level, identity, not_jax_tracer
 
 CHAIN_STREAM = 0x636861  # any constant: keeps the keys of chains apart from those that the first one derives from the seed
 
@@ -113,7 +114,7 @@ class Launch(Protocol):
     def public(self, carry: PyTree) -> Any:
         """The public state of a carry, with or without a leading chain axis."""
 
-    def carry_of(self, state: Any, before: Any) -> PyTree:
+    def carry_of(self, state: Any, before: Any = None) -> PyTree:
         """The carry of a public state, at the beginning of a run without warm-up; with or without a leading chain axis.
 
         `before` is the launch of the run that the state comes from, if that is known, else None.
@@ -309,13 +310,19 @@ class UserLaunch:
         """The carry is the state."""
         return carry
 
-    def carry_of(self, state: Any, before: Any) -> PyTree:
+    def carry_of(self, state: Any, before: Any = None) -> PyTree:
         """The state is the carry."""
         return state
 
     def with_key(self, carry: PyTree, keys: Key, chain: int) -> PyTree:
         """A state with the key of a chain, where it has one: a JAX key, or the two words of one."""
         if "rng_key" not in getattr(carry, "_fields", ()):
+            if any(_words_of_keys(leaf) is not leaf for leaf in jax.tree.leaves(carry)):
+                warnings.warn(
+                    f"{type(self.kernel).__name__}: its state has a random key, but no field `rng_key`, by which a continued run "
+                    "would get its own: it repeats the random numbers of the state; let that be a named tuple with such a field",
+                    stacklevel=find_stack_level(),
+                )
             return carry
         key = key_of_chain(keys, chain)
         is_typed = jnp.issubdtype(carry.rng_key.dtype, jax.dtypes.prng_key)

@@ -86,7 +86,7 @@ class TargetLaunch:
             return self.process.public_state(carry)
         return self.process.public_state_host(jax.tree.map(np.asarray, carry))
 
-    def carry_of(self, state: Any, before: Any) -> Any:
+    def carry_of(self, state: Any, before: Any = None) -> Any:
         """The carry of a public state; the count of iterations starts anew.
 
         What the state knows of the density is computed again, unless it was found under the same data, those of `before`.
@@ -100,8 +100,12 @@ class TargetLaunch:
         """Whether another launch is on the same target."""
         if not isinstance(other, TargetLaunch) or is_traced(self.inputs, other.inputs):
             return False
-        mine, theirs = (jax.tree.flatten(launch.inputs.target) for launch in (self, other))
-        return mine[1] == theirs[1] and all(a is b or np.array_equal(a, b, equal_nan=True) for a, b in zip(mine[0], theirs[0]))
+        mine, theirs = self.inputs.target, other.inputs.target
+        structure: Any = jax.tree.structure(mine)
+        if structure != jax.tree.structure(theirs):
+            return False
+        pairs = zip(jax.tree.leaves(mine), jax.tree.leaves(theirs))
+        return all(a is b or np.array_equal(a, b, equal_nan=True) for a, b in pairs)
 
     def _rebased(self, carry: Any) -> Any:
         def rebase(carry: Any, inputs: Inputs) -> Any:

@@ -330,9 +330,15 @@ def _placeholder(site: Message) -> Array | None:
 
 def _facts(call: ModelCall, arrays: tuple[Any, ...], check: bool, select: Select) -> Facts:
     found: list[Facts] = []
+    substituted: dict[str, None] = {}
+
+    def value_of(site: Message) -> Any:
+        if site["type"] == "sample" and not site["is_observed"] and site["value"] is not None:
+            substituted[site["name"]] = None
+        return _placeholder(site)
 
     def run(arrays: tuple[Any, ...]) -> None:
-        with handlers.trace() as sites, handlers.seed(rng_seed=0), handlers.substitute(substitute_fn=_placeholder):
+        with handlers.trace() as sites, handlers.seed(rng_seed=0), handlers.substitute(substitute_fn=value_of):
             out = call(arrays)
         if isinstance(out, Generator | Coroutine):
             out.close()
@@ -343,6 +349,13 @@ def _facts(call: ModelCall, arrays: tuple[Any, ...], check: bool, select: Select
         found.append(_read_facts(sites, check, arrays, frozenset(select(sites))))
 
     jax.eval_shape(run, arrays)
+    ignored = [name for name in substituted if check and name not in found[0].apart]
+    if ignored:
+        warnings.warn(
+            f"the latent sites {ignored} have values by substitute, which does not observe them: they are sampled all the same; "
+            "use handlers.condition to fix them",
+            stacklevel=find_stack_level(),
+        )
     return found[0]
 
 
