@@ -186,7 +186,8 @@ class HMCECS(Gibbs):
         proxy: `HMCECS.taylor_proxy(reference_params)`; None: see above.
 
     Raises:
-        ValueError: if an argument does not fit; in a run, if no plate is subsampled, or a latent site lies in one that is.
+        ValueError: if an argument does not fit; in a run, if no plate is subsampled, or a latent site lies in one that is, unless
+            it is discrete and enumerated and there is no proxy.
         RuntimeError: in a run, if an observed site lies in two subsampled plates, or there are a proxy and discrete latent sites.
 
     Source: Dang, Quiroz, Kohn, Tran, Villani (2019), "Hamiltonian Monte Carlo with energy conserving subsampling", JMLR 20; blocks:

@@ -337,6 +337,32 @@ def test_ranks_are_uniform(name: str) -> None:
         assert uniformity(found) > 2e-5, (label, found)
 
 
+def test_states_of_rows_are_summed_out() -> None:
+    """Without a proxy, a mixture in the subsampled plate is that which is written as one: the chains stay together at first."""
+    y = jnp.asarray(np.random.default_rng(0).normal(size=40) + np.repeat([0.0, 3.0], 20), jnp.float32)
+
+    def enumerated() -> None:
+        mu = ppl.sample("mu", dist.Normal(0.0, 1.0))
+        with ppl.plate("row", 40, subsample_size=10):
+            z = ppl.sample("z", dist.Bernoulli(0.4), infer={"enumerate": "parallel"})
+            ppl.sample("y", dist.Normal(mu + 3.0 * z, 1.0), obs=ppl.subsample(y, 0))
+
+    def by_hand() -> None:
+        mu = ppl.sample("mu", dist.Normal(0.0, 1.0))
+        with ppl.plate("row", 40, subsample_size=10):
+            parts = dist.Normal(mu + jnp.array([0.0, 3.0]), 1.0)
+            ppl.sample("y", dist.MixtureSameFamily(dist.Categorical(jnp.array([0.6, 0.4])), parts), obs=ppl.subsample(y, 0))
+
+    draws = []
+    for model in (enumerated, by_hand):
+        kernel = HMCECS(HMC(model, num_steps=3, trajectory_length=None, step_size=0.1, **FIXED), num_blocks=5)
+        mcmc = MCMC(kernel, num_warmup=0, num_samples=15, progress_bar=False)
+        mcmc.run(0, init_params={"mu": 0.2})
+        draws.append(np.asarray(mcmc.get_samples()["mu"]))
+    np.testing.assert_allclose(*draws, rtol=1e-3, atol=1e-3)
+    assert len(np.unique(draws[0])) > 10
+
+
 # Features
 
 

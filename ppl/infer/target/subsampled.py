@@ -20,6 +20,7 @@ import numpy as np
 from jax import lax
 
 from ppl._typing import Array, Message, Trace
+from ppl.handlers.enumeration import is_marked
 from ppl.infer.target.density import Target, bound_trace
 from ppl.trace import sample_sites, site_log_prob, subsampled_plates
 
@@ -48,7 +49,7 @@ def subsamples(sites: Trace) -> dict[str, Subsample]:
 
     Raises:
         RuntimeError: if an observed site lies in two of them.
-        ValueError: if a latent site lies in one, or no observed one; for a plate in a loop.
+        ValueError: if a latent site that is not enumerated lies in one, or no observed one; for a plate in a loop.
     """
     plates = subsampled_plates(sites)
     for name, site in plates.items():
@@ -62,11 +63,12 @@ def subsamples(sites: Trace) -> dict[str, Subsample]:
         around = [frame.name for frame in site["cond_indep_stack"] if frame.name in plates]
         if not around:
             continue
+        if is_marked(site):
+            continue
         if not site["is_observed"]:
             raise ValueError(
                 f"site {name!r} is latent and lies in the subsampled plate {around[0]!r}: it would belong to other data whenever "
-                "the indices change; sum it out by hand (MixtureSameFamily, ...), as states are not enumerated there, or sample "
-                "all of the plate"
+                "the indices change; sum it out, with infer={'enumerate': 'parallel'} if it is discrete, or sample all of the plate"
             )
         if len(around) > 1:
             raise RuntimeError(
