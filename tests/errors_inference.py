@@ -104,6 +104,16 @@ def generator() -> Iterator[None]:
     yield
 
 
+def branches() -> None:
+    if normal() > 0:
+        normal("y", obs=1.0)
+
+
+def looks_up_in_numpy() -> None:
+    z = ppl.sample("z", dist.Bernoulli(0.3), infer={"enumerate": "parallel"})
+    ppl.sample("y", dist.Normal(normal() + np.array([0.1, 0.2])[z], 1.0), obs=1.0)
+
+
 def without_derivative() -> None:
     ppl.factor("f", -jnp.sqrt(jnp.abs(0.0 * normal())))
 
@@ -163,6 +173,19 @@ MODELS = [
         lambda: run(latent(dist.ImproperUniform(dist.constraints.positive_definite_circulant_vector, (), (3,)))),
         ValueError,
         ("site 'x'", "support", "no bijection"),
+    ),
+    Case("a branch", lambda: run(branches), jax.errors.TracerBoolConversionError, ("latent site", "jnp.where in place of `if`")),
+    Case(
+        "a table of NumPy",
+        lambda: run(looks_up_in_numpy),
+        jax.errors.TracerArrayConversionError,
+        ("latent site", "jnp.asarray(table)[z]"),
+    ),
+    Case(
+        "values by substitute",
+        lambda: run(handlers.substitute(two_sites, data={"a": 1.0})),
+        UserWarning,
+        ("['a']", "by substitute", "sampled all the same", "condition"),
     ),
     Case(
         "subsampled plate",

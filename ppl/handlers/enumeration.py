@@ -347,6 +347,7 @@ class enum(Messenger):
         if msg["type"] != "sample" or "_slots" in msg["infer"]:
             return
         self._check_plates(msg)
+        _check_hint(msg)
         scopes = msg.get("scopes", ())
         self.slots = [slot for slot in self.slots if self._blocks(slot, scopes)]
         if is_marked(msg) and msg["value"] is None:
@@ -471,6 +472,7 @@ class enum_in_loop(Messenger):
             )
         if msg["type"] != "sample":
             return
+        _check_hint(msg)
         if is_marked(msg) and msg["value"] is None:
             support = support_of(msg)
             self.slots.append(Slot(self._variable(msg["name"], 0), self.next_dim, len(support)))
@@ -583,6 +585,13 @@ def support_of(msg: Message) -> Array:
             "truncate its support, sum it out by hand, or sample it with DiscreteHMCGibbs"
         )
     return support
+
+
+def _check_hint(msg: Message) -> None:
+    """Refuse to draw a site that is to be enumerated otherwise."""
+    hint = msg["infer"].get("enumerate")
+    if hint not in (None, "parallel") and msg["value"] is None:
+        raise NotImplementedError(f"site {msg['name']!r}: infer={{'enumerate': {hint!r}}} is not supported; write 'parallel'")
 
 
 def _check_free(msg: Message, dim: int) -> None:

@@ -343,6 +343,7 @@ CASES = [
     Refused("scan: chains in and around a plate", density(chains_in_and_around_a_plate), STATES, ("'z", "series")),
     Refused("states in branches", density(branches_with_states), RuntimeError, ("cond",)),
     Refused("sequential", nuts(sequential), RuntimeError, ("'z'", "sequential")),
+    Refused("sequential, by enum", density(sequential), NotImplementedError, ("'z'", "sequential", "'parallel'")),
     Refused("expand", density(expanded), NotImplementedError, ("'z'", "expand")),
     Refused("unmarked in NUTS", nuts(state_and_mean), FutureWarning, ("enumerated sites", "'z'")),
     # Where API.md says AssertionError, the library raises ValueError, as its paragraph (d) says

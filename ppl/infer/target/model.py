@@ -58,6 +58,11 @@ NEEDS_NUMBERS = (
 )
 
 
+_NO_NUMBER = (
+    "ppl: the model takes the value of a latent site, or what follows from one, for a known number. It is traced, so write "
+    "jnp.where in place of `if`, jnp functions in place of NumPy's, and jnp.asarray(table)[z] to look something up"
+)
+
 Select = Callable[[Trace], Iterable[str]]
 
 
@@ -273,11 +278,16 @@ def bind(
     try:
         if not baked:
             return _bound(ModelCall(model, arguments), arrays, check, select, baked=False), arrays
-    except NEEDS_NUMBERS:
+    except NEEDS_NUMBERS as error:
         if not arrays:
+            error.add_note(_NO_NUMBER)
             raise
     call = ModelCall(model, Arguments.split(args, kwargs, baked=True)[0])
-    return _bound(call, (), check, select, baked=True), ()
+    try:
+        return _bound(call, (), check, select, baked=True), ()
+    except NEEDS_NUMBERS as error:
+        error.add_note(_NO_NUMBER)
+        raise
 
 
 def _bound(call: ModelCall, arrays: tuple[Any, ...], check: bool, select: Select, baked: bool) -> BoundModel:
