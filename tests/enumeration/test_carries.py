@@ -313,6 +313,21 @@ def shock_of_all_series() -> None:
     scan(step, np.zeros(2, int), PAIRS[:3])
 
 
+def steps_across_a_plate() -> None:
+    """States of steps that are not handed on, and others in a plate: each pair of them meets."""
+    loc, points = mean(), ppl.plate("point", 2)
+    with points:
+        g = ppl.sample("g", dist.Bernoulli(0.4))
+
+    def step(carry: Any, y: Any) -> tuple[Any, None]:
+        z = coin("z", 0.3)
+        with points:
+            seen(loc * g + z, y)
+        return carry, None
+
+    scan(step, 0, PAIRS[:3], reverse=True)
+
+
 def state_that_cannot_change() -> None:
     """One state alone, and both of its pasts in the carry."""
     loc = mean()
@@ -416,6 +431,7 @@ CASES = [
     Case(two_loops_in_a_row, Z, {"u": Y + 0.2}),
     Case(chain_and_states_in_a_plate, {"g": (TWO, (2,)), **Z}, MEAN, nesting=1, drawn=True),
     Case(shock_of_all_series, {"shock": (TWO, (3,)), "z": (TWO, (3, 2))}, MEAN, nesting=1, drawn=True),
+    Case(steps_across_a_plate, {"g": (TWO, (2,)), "z": (TWO, (3,))}, MEAN, nesting=1, drawn=True),
     Case(state_that_cannot_change, {"z": ((0,), (4,))}, MEAN),
     Case(collapsed_in_each_step, Z, {}, nesting=1),
     Case(masked_from_outside, {f"z{t}": (TWO, ()) for t in range(4)}, MEAN, reference=masked_in_the_body),

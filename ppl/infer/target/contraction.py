@@ -21,6 +21,7 @@ from ppl.distributions.special.elementary import logsumexp
 __all__ = [
     "Choose",
     "Factor",
+    "Intractable",
     "Name",
     "Plate",
     "Reduce",
@@ -226,7 +227,8 @@ def eliminate(
         The factors that are left, in the kept plates and those of the variables that stay, and the steps.
 
     Raises:
-        ValueError: if variables of plates that cross depend on each other, or a product would need too much memory.
+        Intractable: if variables of plates that cross depend on each other.
+        ValueError: if a product would need too much memory.
     """
     sizes = {v: variable.size for v, variable in variables.items()}
     pending, done, steps = list(factors), [], []
@@ -249,9 +251,13 @@ def eliminate(
     return done, steps
 
 
-def _intractable(factor: Factor, variables: Mapping[Name, Variable]) -> ValueError:
+class Intractable(ValueError):
+    """Variables of plates that cross depend on each other, so that their sum does not factorise."""
+
+
+def _intractable(factor: Factor, variables: Mapping[Name, Variable]) -> Intractable:
     parts = "; ".join(f"{v} in {sorted(variables[v].plates)}" for v in factor.variables)
-    return ValueError(
+    return Intractable(
         f"enumeration is intractable! In plates {sorted(factor.plates)} something depends on variables of plates that cross: "
         f"{parts}. Their sum does not factorise: sample one of them with DiscreteHMCGibbs, or move one of them out of its plate"
     )

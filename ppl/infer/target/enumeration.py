@@ -22,6 +22,7 @@ from ppl.handlers.enumeration import Variable as Name
 from ppl.infer.target.contraction import (
     Choose,
     Factor,
+    Intractable,
     Plate,
     Reduce,
     State,
@@ -288,34 +289,44 @@ def site_with_dislocated_states(trace_inside: Callable[[enum], Trace], nesting: 
 
 
 def _solve(graph: FactorGraph, reduce: Reduce) -> tuple[Array, list[Step | ChainStep]]:
-    """The logarithm of the sum, or the maximum, over all states; and the steps."""
+    """The logarithm of the sum, or the maximum, over all states; and the steps.
+
+    A loop is unrolled where its states cannot be summed out step by step, or lie across plates of states outside.
+    """
     factors, variables = list(graph.factors), dict(graph.variables)
     steps: list[Step | ChainStep] = []
+    plain = []
     for loop in reversed(graph.loops.values()):
         own = [f for f in factors if loop.name in f.plates]
         others = [f for f in factors if loop.name not in f.plates]
         behind = frozenset(v for f in others for v in f.variables if v.is_last)
         chain = _chain(loop, own, behind)
-        if chain is None:
-            continue
-        if not is_sequential(chain, own, variables):
+        if not chain.states:
+            plain.append((chain, loop))
+        elif is_sequential(chain, own, variables):
+            results, new_steps = eliminate_chain(chain, own, variables, graph.plates, reduce, behind)
+            factors = others + results
+            steps += new_steps
+        else:
             factors, new = unrolled(chain, loop.num_first, factors, variables)
             variables |= new
-            continue
-        results, new_steps = eliminate_chain(chain, own, variables, graph.plates, reduce, behind)
-        factors = others + results
-        steps += new_steps
-    left, last_steps = eliminate(factors, variables, graph.plates, reduce)
+    try:
+        left, last_steps = eliminate(factors, variables, graph.plates, reduce)
+    except Intractable:
+        if not plain:
+            raise
+        for chain, loop in plain:
+            factors, new = unrolled(chain, loop.num_first, factors, variables)
+            variables |= new
+        left, last_steps = eliminate(factors, variables, graph.plates, reduce)
     total: Any = functools.reduce(operator.add, (f.array for f in left)) if left else 0.0
     return total, [*steps, *last_steps]
 
 
-def _chain(loop: Loop, factors: list[Factor], behind: frozenset[Name]) -> Chain | None:
-    """The states that are handed from step to step; None if there are none, so that time is a plate like others."""
+def _chain(loop: Loop, factors: list[Factor], behind: frozenset[Name]) -> Chain:
+    """A loop, with the states that are handed from step to step; if there are none, time is a plate like others."""
     used = {v for f in factors for v in f.variables} | behind
     carried = [site for site, _ in loop.sizes if any(v.site == site and v.age and v.step is None for v in used)]
-    if not carried:
-        return None
     ages = range(loop.history + 1)
     return Chain(
         name=loop.name,
