@@ -38,8 +38,8 @@ def _subsample_fn(size: int, subsample_size: int, rng_key: Key | None = None) ->
 def _without_key(which: str, size: int, subsample_size: int) -> str:
     return (
         f"{which} of size {size} with subsample_size={subsample_size} needs a random key for its indices, and no `seed` "
-        "handler gives one: give the indices by `substitute`, or drop subsample_size. HMC and NUTS cannot subsample; SVI and "
-        "HMCECS can"
+        "handler gives one: give the indices by `substitute`, drop subsample_size, or use SVI or HMCECS, as HMC and NUTS cannot "
+        "subsample"
     )
 
 
