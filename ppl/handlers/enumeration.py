@@ -434,31 +434,28 @@ class enum_in_loop(Messenger):
     The support of each site has `history + 1` neighbouring dimensions, for the step at hand and for those before it.
 
     Args:
-        outer: slots of sites outside the loop.
+        outer: what enumerates the sites outside the loop.
         first_dim: the first free dimension.
         history: how many earlier steps a site may depend on.
         step: the number of the step, for one of the first; None for all others.
         earlier: the slots of a step before, whose states the carry may hold.
         copies: how many copies of all states are laid along the first free dimension, so that it can be seen where states are.
-        gap: how many dimensions are left free beside the states of each site.
     """
 
     def __init__(
         self,
-        outer: Sequence[Slot],
+        outer: enum,
         first_dim: int,
         history: int,
         step: int | None,
         earlier: Sequence[Slot],
         copies: int | None = None,
-        gap: int = 0,
     ) -> None:
-        self.outer = tuple(outer)
+        self.outer = outer
         self.first_dim = self.next_dim = first_dim
         self.history = history
         self.step = step
         self.copies = copies
-        self.gap = gap
         self.earlier = {slot.variable.site: slot for slot in earlier}
         self.slots: list[Slot] = []  # of the step at hand
         self.values: dict[str, Array] = {}
@@ -478,12 +475,12 @@ class enum_in_loop(Messenger):
             self.slots.append(Slot(self._variable(msg["name"], 0), self.next_dim, len(support)))
             if self.copies is None:
                 _check_free(msg, self.next_dim)
-            self.next_dim -= self.history + 1 + self.gap
+            self.next_dim -= self.history + 1 + self.outer.gap
             value = lay_out(msg, support, self.slots[-1])
             if self.copies is not None:
                 value = msg["value"] = copied(value, self.first_dim, msg["fn"].event_dim, self.copies)
             self.values[msg["name"]] = value
-        note_dims(msg, (*self.outer, *self.all_slots()), self.first_dim)
+        note_dims(msg, (*self.outer.slots, *self.all_slots()), self.first_dim)
 
     def _variable(self, site: str, age: int) -> Variable:
         return Variable(site, age=age) if self.step is None else Variable(site, step=self.step - age)
@@ -502,10 +499,8 @@ class enum_in_loop(Messenger):
 
 def first_state_dim() -> float:
     """The first dimension, counted from the right, that enumerated states may have at this place of a model; -inf: none has."""
-    stack = current_stack()
-    dims = [handler.first_available_dim for handler in stack if isinstance(handler, enum)]
-    dims += [handler.first_dim for handler in stack if isinstance(handler, enum_in_loop)]
-    return max(dims, default=-math.inf)
+    around = [handler.outer if isinstance(handler, enum_in_loop) else handler for handler in current_stack()]
+    return max((handler.first_available_dim for handler in around if isinstance(handler, enum)), default=-math.inf)
 
 
 def copied(value: Array, dim: int, event_dim: int, copies: int) -> Array:

@@ -352,6 +352,20 @@ def collapsed_in_each_step() -> None:
     scan(step, 0, np.array([[0, 2], [3, 1], [2, 2], [3, 3]]))
 
 
+def collapsed_under_states_outside() -> None:
+    """States outside of the loop lie on the right of those within."""
+    g, h = coin("g", 0.3), coin("h", 0.8)
+
+    def step(z: Any, y: Any) -> tuple[Any, None]:
+        z = coin("z", z)
+        with handlers.collapse():
+            p = ppl.sample("p", dist.Beta(1.0 + 2.0 * z + g, 2.0 + h))
+            ppl.sample("x", dist.Binomial(6, p), obs=y)
+        return z, None
+
+    scan(step, 0, np.array([1, 3, 2, 5]))
+
+
 def masked_from_outside() -> None:
     loc = mean()
 
@@ -434,6 +448,7 @@ CASES = [
     Case(steps_across_a_plate, {"g": (TWO, (2,)), "z": (TWO, (3,))}, MEAN, nesting=1, drawn=True),
     Case(state_that_cannot_change, {"z": ((0,), (4,))}, MEAN),
     Case(collapsed_in_each_step, Z, {}, nesting=1),
+    Case(collapsed_under_states_outside, {"g": (TWO, ()), "h": (TWO, ()), **Z}, {}),
     Case(masked_from_outside, {f"z{t}": (TWO, ()) for t in range(4)}, MEAN, reference=masked_in_the_body),
     Case(left_by_break, {f"z{t}": (TWO, ()) for t in range(4)}, MEAN),
     Case(contexts_that_are_kept, {f"z{t}": (TWO, ()) for t in range(4)}, MEAN),

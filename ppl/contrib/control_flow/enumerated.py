@@ -66,8 +66,7 @@ class _Body:
     def __init__(self, f: Callable[..., Any], inside: Inside, outer: enum, steps: int, history: int) -> None:
         self.f = f
         self.inside = inside
-        self.outer_slots = tuple(outer.slots)
-        self.first_available_dim, self.gap = outer.first_available_dim, outer.gap
+        self.outer = outer
         self.name, self.first_dim = outer.new_loop()
         self.steps = steps
         self.history = history
@@ -87,9 +86,9 @@ class _Body:
             number: that of the step, for one of the first; None for all others.
             copies: of all states, as of `enum_in_loop`: a run that only tells shapes.
         """
-        handler = enum_in_loop(self.outer_slots, self.first_dim, self.history, number, self.slots, copies, self.gap)
+        handler = enum_in_loop(self.outer, self.first_dim, self.history, number, self.slots, copies)
         out, sites = run_body(
-            self.f, (carry, x), [*self.inside, lambda step: handler], Step(index, self.steps, self.first_available_dim)
+            self.f, (carry, x), [*self.inside, lambda step: handler], Step(index, self.steps, self.outer.first_available_dim)
         )
         if not isinstance(out, tuple) or len(out) != 2:
             raise TypeError(f"scan: the body must return a pair (carry, y), found {describe(out)}")
@@ -166,7 +165,7 @@ class _Body:
     @property
     def rank(self) -> int:
         """The number of dimensions of a log probability within a step."""
-        return max(*(-slot.dim for slot in self.outer_slots), *(self.history - slot.dim for slot in self.slots), 0, 0)
+        return max(*(-slot.dim for slot in self.outer.slots), *(self.history - slot.dim for slot in self.slots), 0, 0)
 
     def padded(self, sites: Trace) -> Trace:
         """The sites with batch shapes of that many dimensions, so that time has the same place in all of them."""
@@ -233,7 +232,7 @@ def run_enumerated(
         x = jax.tree.map(lambda a, i=index: a[i] if isinstance(a, np.ndarray) else lax.index_in_dim(a, i, keepdims=False), xs)
         leaves, found, y, own_sites = body(carry, x, index, number)
         _check_structure(structure, found)
-        if not body.slots and not body.outer_slots:
+        if not body.slots and not outer.slots:
             return None
         if not body.slots:
             body.history = 0
@@ -250,7 +249,7 @@ def run_enumerated(
         first_ys.append(y)
     last_of_first = carry
     carry, sites, ys = _remaining(body, init, carry, states, event_dims, xs, steps, reverse)
-    if not body.slots and not body.outer_slots:
+    if not body.slots and not outer.slots:
         return None
     sizes = tuple((slot.variable.site, slot.size) for slot in body.slots)
     loop = Loop(body.name, steps, body.history, reverse, sizes, body.rank)
