@@ -16,14 +16,19 @@ from jax.extend.random import threefry_2x32
 
 from ppl._typing import Array, Key
 
-__all__ = ["Draws", "draw", "fold_in", "fold_in_host", "generate", "to_normal", "to_uniform", "typed", "words"]
+__all__ = ["Draws", "draw", "fold_in", "fold_in_host", "generate", "is_typed", "to_normal", "to_uniform", "typed", "words"]
 
 FOLD, DRAW = 0x666F6C, 0x647277  # keep apart what is derived from a key in different ways
 
 
+def is_typed(x: Any) -> bool:
+    """Whether an array, or a leaf of any kind, is a typed JAX key, or holds some."""
+    return isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
 def words(key: Key) -> Array:
     """The two words of a JAX key, typed or legacy, of any kind; longer keys are folded."""
-    data = jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key
+    data = jax.random.key_data(key) if is_typed(key) else key
     if data.shape[-1] == 2:
         return data
     return lax.reduce(data.reshape((*data.shape[:-1], -1, 2)), np.uint32(0), lax.bitwise_xor, (data.ndim - 1,))

@@ -15,7 +15,6 @@ from ppl.stack import CondIndepStackFrame, describe_plates
 from ppl.util import find_stack_level
 
 __all__ = [
-    "check_given",
     "check_log_prob",
     "check_plates",
     "check_value",
@@ -31,6 +30,7 @@ __all__ = [
     "sample_sites",
     "site_log_prob",
     "subsampled_plates",
+    "unscaled_log_prob",
 ]
 
 
@@ -188,13 +188,7 @@ def site_log_prob(site: Message) -> Array:
             was drawn.
     """
     check_value(site)
-    check_given(site)
-    fn, intermediates, scale = site["fn"], site["intermediates"], site["scale"]
-    try:
-        log_prob = fn.log_prob(site["value"], intermediates) if intermediates else fn.log_prob(site["value"])
-    except Exception as error:
-        error.add_note(f"ppl: in the log density of site {site['name']!r}")
-        raise
+    scale, log_prob = site["scale"], unscaled_log_prob(site, site["fn"])
     check_log_prob(site, np.shape(log_prob))
     if scale is None:
         return log_prob
@@ -203,17 +197,23 @@ def site_log_prob(site: Message) -> Array:
     return scale * log_prob
 
 
-def check_given(site: Message) -> None:
-    """Check that all values of a site in a loop were given, if some were.
+def unscaled_log_prob(site: Message, fn: Distribution) -> Array:
+    """The log probability of the value of a site by its distribution, or by that without masks.
 
     Raises:
-        ValueError: if the series was shorter than the loop: the rest was drawn, so that it has no density.
+        ValueError: if values of a series were given for a part of its loop: the rest was drawn, so that it has no density.
     """
     if "_num_given" in site["infer"]:
         raise ValueError(
             f"site {site['name']!r}: values were given for {site['infer']['_num_given']} steps, fewer than its loop has. The "
             "others were drawn, which is meant for predictions; for a density give values for all, or let the loop end with them"
         )
+    args = (site["value"], site["intermediates"]) if site["intermediates"] else (site["value"],)
+    try:
+        return fn.log_prob(*args)
+    except Exception as error:
+        error.add_note(f"ppl: in the log density of site {site['name']!r}")
+        raise
 
 
 def check_log_prob(site: Message, shape: Shape) -> None:

@@ -24,6 +24,7 @@ __all__ = [
     "check_seed",
     "cond",
     "control_flow_prims_disabled",
+    "dtype_of",
     "find_stack_level",
     "fori_collect",
     "fori_loop",
@@ -51,6 +52,11 @@ def identity(x: T) -> T:
 def not_jax_tracer(x: Any) -> bool:
     """Whether `x` is a concrete value, not a tracer of a JAX transformation."""
     return not isinstance(x, jax.core.Tracer)
+
+
+def dtype_of(x: Any) -> np.dtype:
+    """The type of a number or array, as NumPy has it; a traced array is not looked at."""
+    return np.dtype(x.dtype) if isinstance(x, jax.Array | np.ndarray) else np.asarray(x).dtype
 
 
 def is_prng_key(key: Any) -> bool:

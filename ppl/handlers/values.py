@@ -14,7 +14,7 @@ from ppl.primitives import prng_key
 from ppl.stack import Messenger, Step, acts_inside, apply_outer, copy_message
 from ppl.util import describe, find_stack_level
 
-__all__ = ["condition", "do", "replay", "substitute", "uncondition"]
+__all__ = ["condition", "do", "has_states", "replay", "substitute", "uncondition"]
 
 _SUBSTITUTED = frozenset(("sample", "param", "mutable", "plate", "deterministic"))
 
@@ -60,7 +60,7 @@ class Lookup(Messenger):
             if series == lengths:
                 return jnp.asarray(value)[index]
             if msg["type"] == "sample" and len(steps) == 1 and series < lengths:
-                if _has_states(msg, steps[-1].first_dim):
+                if has_states(msg, steps[-1].first_dim):
                     raise NotImplementedError(_too_short(msg, value, lengths[0]))
                 msg["infer"] = {**msg["infer"], "_num_given": series[0]}
                 return lax.cond(index[0] < series[0], lambda: jnp.asarray(value)[index], lambda: _draw(msg, value, lengths[0]))
@@ -83,7 +83,7 @@ def _draw(msg: Message, like: Any, length: int) -> Any:
     return jnp.asarray(drawn, jnp.result_type(like))
 
 
-def _has_states(msg: Message, first_dim: int | None) -> bool:
+def has_states(msg: Message, first_dim: int | None) -> bool:
     """Whether a site has dimensions of enumerated sites, which lie from `first_dim` on."""
     return first_dim is not None and len(msg["fn"].batch_shape) >= -first_dim
 
@@ -101,7 +101,7 @@ def _site_ndim(msg: Message, first_dim: int | None) -> int:
     """The number of dimensions of the value that a site has in one step, without those of enumerated sites, from `first_dim` on."""
     if msg["type"] == "sample":
         fn = msg["fn"]
-        if _has_states(msg, first_dim):
+        if has_states(msg, first_dim):
             return max((-frame.dim for frame in msg["cond_indep_stack"]), default=0) + fn.event_dim
         return len(msg["kwargs"]["sample_shape"]) + len(fn.shape())
     return 1 if msg["type"] == "plate" else np.ndim(msg["value"])

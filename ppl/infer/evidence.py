@@ -52,7 +52,7 @@ def enumerated_given_data(run: Callable[[], Any], given: Callable[[Message], Any
             return [site_log_prob(site) for site in sample_sites(trace({name: value})).values() if is_known(site)]
 
         dependence = dependences(jax.make_jaxpr(densities)(shape), [identity_of(shape.shape)])
-        if all(found is None for found in dependence):
+        if all(along is None for along in dependence):
             continue
         hint = site["infer"].get("enumerate") or "parallel"
         if hint != "parallel" or not is_enumerable(site):

@@ -44,7 +44,7 @@ from ppl.infer.target.dependence import dependences
 from ppl.infer.target.layout import Layout
 from ppl.infer.target.model import Arguments, bind, contents
 from ppl.trace import latent_sites, sample_sites, subsampled_plates
-from ppl.util import describe, not_jax_tracer
+from ppl.util import describe, dtype_of, not_jax_tracer
 
 __all__ = [
     "CustomGibbs",
@@ -393,11 +393,9 @@ class Gibbs(TargetKernel):
             raise ValueError(f"init_params: no latent site is called {unknown}; the latent sites are {sorted(shapes)}")
         is_shared = all(np.shape(value) == shapes[name] for name, value in init_params.items())
         batch = () if num_chains == 1 or is_shared else (num_chains,)
-        for name, value in init_params.items():
-            _check_start(name, value, (*batch, *shapes[name]))
         dtypes = {name: apart[name].dtype if name in apart else layout.dtype for name in init_params}
         for name, value in init_params.items():
-            _check_type(name, value, np.dtype(dtypes[name]))
+            _check_start(name, value, (*batch, *shapes[name]), np.dtype(dtypes[name]))
         given = {name: jnp.asarray(value, dtypes[name]) for name, value in init_params.items()}
         rows = [{name: value[i] if batch else value for name, value in given.items()} for i in range(num_chains)]
         return rows, False
@@ -425,22 +423,18 @@ def _at_values(target: Target, z: Mapping[str, Any]) -> Target:
     return replace(target, fixed={name: jnp.asarray(z[name], site.dtype) for name, site in target.model.facts.apart.items()})
 
 
-def _check_type(name: str, value: Any, expected: np.dtype) -> None:
-    found = jnp.result_type(value) if isinstance(value, jax.Array) else np.asarray(value).dtype
-    if expected.kind in "iu" and found.kind == "f" and not_jax_tracer(value) and (np.asarray(value) == np.round(value)).all():
-        return
-    if found.kind not in ("biu" if expected.kind in "iu" else "biuf"):
-        raise ValueError(f"init_params: site {name!r} has values of type {expected}, found {value!r} of type {found}")
-
-
-def _check_start(name: str, value: Any, shape: tuple[int, ...]) -> None:
+def _check_start(name: str, value: Any, shape: tuple[int, ...], dtype: np.dtype) -> None:
     if np.shape(value) != shape:
         raise ValueError(
             f"init_params: site {name!r} has shape {np.shape(value)}, expected {shape}; values are unconstrained for sites that a "
             "kernel on continuous sites moves, constrained for others, and several chains may have a leading axis"
         )
-    if not isinstance(value, jax.core.Tracer) and not np.isfinite(np.asarray(value, float)).all():
+    known, kind = not_jax_tracer(value), dtype_of(value).kind
+    if known and kind in "biuf" and not np.isfinite(np.asarray(value, float)).all():
         raise ValueError(f"init_params: site {name!r} has values that are not finite; pass finite ones")
+    is_whole = known and kind == "f" and (np.asarray(value) == np.round(value)).all()
+    if kind not in ("biu" if dtype.kind in "iu" else "biuf") and not is_whole:
+        raise ValueError(f"init_params: site {name!r} has values of type {dtype}, found {value!r} of type {dtype_of(value)}")
 
 
 def _check_owned(kernel: str, name: str, number: int, latents: Trace, sites: Trace, taken: Mapping[str, int]) -> None:

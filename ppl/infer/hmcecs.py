@@ -21,7 +21,7 @@ from ppl.infer.target.density import Target, bound_trace
 from ppl.infer.target.model import Arguments, LatentSite
 from ppl.infer.target.subsampled import Estimate, EstimatedTarget, Subsample, expand, log_likelihoods, subsamples, variance_of_total
 from ppl.trace import subsampled_plates
-from ppl.util import describe, not_jax_tracer
+from ppl.util import describe, dtype_of, not_jax_tracer
 
 __all__ = ["HMCECS", "HMCECSState", "SubsampleState", "TaylorProxy", "with_fresh_block"]
 
@@ -314,7 +314,7 @@ def _check_reference(latents: Sequence[LatentSite], reference: Mapping[str, Any]
     """
     for site in latents:
         value = reference[site.name]
-        if (value if isinstance(value, jax.Array) else np.asarray(value)).dtype.kind not in "biuf":
+        if dtype_of(value).kind not in "biuf":
             raise ValueError(f"HMCECS.taylor_proxy: the reference of site {site.name!r} must be numbers, found {value!r}")
         if np.shape(value) != site.shape:
             raise ValueError(

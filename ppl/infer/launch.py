@@ -42,8 +42,9 @@ def stack_carries(carries: list[PyTree]) -> PyTree:
     """The carries of chains as one, with a leading chain axis; in NumPy but for typed keys, so that nothing is compiled."""
 
     def stack(*leaves: Any) -> Any:
-        is_key = isinstance(leaves[0], jax.Array) and jnp.issubdtype(leaves[0].dtype, jax.dtypes.prng_key)
-        return jnp.stack(leaves) if is_key or is_traced(leaves) else np.stack([np.asarray(leaf) for leaf in leaves])
+        if random.is_typed(leaves[0]) or is_traced(leaves):
+            return jnp.stack(leaves)
+        return np.stack([np.asarray(leaf) for leaf in leaves])
 
     return jax.tree.map(stack, *carries)
 
@@ -70,7 +71,7 @@ def check_chain_axis(init_params: PyTree, num_chains: int) -> None:
 
 
 def _is_one_key(keys: Key) -> bool:
-    return jnp.ndim(keys) == (0 if jnp.issubdtype(keys.dtype, jax.dtypes.prng_key) else 1)
+    return jnp.ndim(keys) == (0 if random.is_typed(keys) else 1)
 
 
 def key_of_chain(keys: Key, chain: int) -> Key:
@@ -207,7 +208,7 @@ class UserProcess:
 
 def _words_of_keys(leaf: Any) -> Any:
     """A leaf as it is kept: of a random key, its words."""
-    return random.words(leaf) if jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key) else leaf
+    return random.words(leaf) if random.is_typed(leaf) else leaf
 
 
 def _is_weak(leaf: Any) -> bool:
@@ -317,7 +318,7 @@ class UserLaunch:
     def with_key(self, carry: PyTree, keys: Key, chain: int) -> PyTree:
         """A state with the key of a chain, where it has one: a JAX key, or the two words of one."""
         if "rng_key" not in getattr(carry, "_fields", ()):
-            if any(_words_of_keys(leaf) is not leaf for leaf in jax.tree.leaves(carry)):
+            if any(map(random.is_typed, jax.tree.leaves(carry))):
                 warnings.warn(
                     f"{type(self.kernel).__name__}: its state has a random key, but no field `rng_key`, by which a continued run "
                     "would get its own: it repeats the random numbers of the state; let that be a named tuple with such a field",
@@ -325,8 +326,7 @@ class UserLaunch:
                 )
             return carry
         key = key_of_chain(keys, chain)
-        is_typed = jnp.issubdtype(carry.rng_key.dtype, jax.dtypes.prng_key)
-        return carry._replace(rng_key=key if is_typed else random.words(key))
+        return carry._replace(rng_key=key if random.is_typed(carry.rng_key) else random.words(key))
 
     def finish(self, row: Any, inputs: PyTree) -> PyTree:
         """What `postprocess_fn` makes of a sample."""

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ppl._random import is_typed
 from ppl._typing import Key, PyTree
 from ppl.diagnostics import live_diagnostics, print_summary
 from ppl.infer import inferencedata
@@ -195,7 +196,7 @@ class MCMC:
 
     def _keys(self, rng_key: Any) -> Key:
         if isinstance(rng_key, jax.Array):
-            rank = rng_key.ndim - (0 if jnp.issubdtype(rng_key.dtype, jax.dtypes.prng_key) else 1)
+            rank = rng_key.ndim - (0 if is_typed(rng_key) else 1)
             if rank == 1:
                 if rng_key.shape[0] != self.num_chains:
                     raise ValueError(

@@ -46,30 +46,32 @@ def _structure(draws: PyTree) -> Any:
     return structure, tuple(np.shape(leaf)[1:] for leaf in leaves)
 
 
-def _check_rank(name: str, draws: Sequence[Array], diagonal: bool) -> None:
-    """Refuse draws whose sample covariance cannot be inverted."""
-    for number, traced in enumerate(draws):
-        if not not_jax_tracer(traced):
-            continue
-        x = np.asarray(traced, np.float64)
-        deviation = np.std(x, axis=0)
-        if not (deviation > 0).all():
-            why, cure = "a component that never changes", "leave it out"
-        elif diagonal:
-            continue
-        else:
-            standard = (x - x.mean(axis=0)) / deviation
-            lengths = np.linalg.svd(standard, compute_uv=False)
-            if len(x) > x.shape[1] and (lengths[-1] / lengths[0]) ** 2 > SINGULAR:
-                continue
-            why = f"{len(x)} draws in {x.shape[1]} dimensions and a sample covariance without an inverse"
-            cure = "pass more draws, leave out what follows from other components (one of a simplex, deterministic sites), or pass "
-            cure += "diagonal=True"
-        raise ValueError(f"{name}: subposterior {number} has {why}; {cure}")
+def _why_singular(x: np.ndarray, diagonal: bool) -> str | None:
+    """Why the sample covariance of draws `(n, d)` cannot be inverted, and what to do; None if it can."""
+    deviation = np.std(x, axis=0)
+    if not (deviation > 0).all():
+        return "a component that never changes; leave it out"
+    if diagonal:
+        return None
+    lengths = np.linalg.svd((x - x.mean(axis=0)) / deviation, compute_uv=False)
+    if len(x) > x.shape[1] and (lengths[-1] / lengths[0]) ** 2 > SINGULAR:
+        return None
+    return (
+        f"{len(x)} draws in {x.shape[1]} dimensions and a sample covariance without an inverse; pass more draws, leave out what "
+        "follows from other components (one of a simplex, deterministic sites), or pass diagonal=True"
+    )
 
 
-def _precisions(draws: Sequence[Array], diagonal: bool) -> list[Array]:
-    """The inverse of the sample covariance of each subposterior, `(d, d)`, or of the variances, `(d,)`."""
+def _precisions(name: str, draws: Sequence[Array], diagonal: bool) -> list[Array]:
+    """The inverse of the sample covariance of each subposterior, `(d, d)`, or of the variances, `(d,)`.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    for number, x in enumerate(draws):
+        why = _why_singular(np.asarray(x, np.float64), diagonal) if not_jax_tracer(x) else None
+        if why is not None:
+            raise ValueError(f"{name}: subposterior {number} has {why}")
     if diagonal:
         return [1.0 / jnp.var(x, axis=0, ddof=1) for x in draws]
     return [jnp.linalg.inv(jnp.atleast_2d(jnp.cov(x, rowvar=False))) for x in draws]
@@ -116,8 +118,7 @@ def consensus(
         raise ValueError(
             f"consensus: the subposteriors have {[len(x) for x in draws]} draws; pass num_draws to draw from each anew"
         )
-    _check_rank("consensus", draws, diagonal)
-    precisions = _precisions(draws, diagonal)
+    precisions = _precisions("consensus", draws, diagonal)
     if num_draws is not None:
         keys = random.split(as_key(0 if rng_key is None else rng_key), len(draws))
         draws = [x[random.randint(key, (num_draws,), 0, len(x))] for key, x in zip(keys, draws)]
@@ -142,12 +143,11 @@ def parametric(subposteriors: Sequence[PyTree], diagonal: bool = False) -> tuple
     Source: Neiswanger, Wang, Xing (2014), "Asymptotically exact, embarrassingly parallel MCMC", UAI, section 3.1.
     """
     draws, _ = _flat("parametric", subposteriors)
-    _check_rank("parametric", draws, diagonal)
-    return _product(draws, diagonal)
+    return _product("parametric", draws, diagonal)
 
 
-def _product(draws: Sequence[Array], diagonal: bool) -> tuple[Array, Array]:
-    precisions = _precisions(draws, diagonal)
+def _product(name: str, draws: Sequence[Array], diagonal: bool) -> tuple[Array, Array]:
+    precisions = _precisions(name, draws, diagonal)
     covariance = _inverse(sum(precisions[1:], precisions[0]))
     weighted = [_times(precision, jnp.mean(x, axis=0)) for precision, x in zip(precisions, draws)]
     return _times(covariance, sum(weighted[1:], weighted[0])), covariance
@@ -166,8 +166,7 @@ def parametric_draws(subposteriors: Sequence[PyTree], num_draws: int, diagonal: 
         ValueError: if the subposteriors do not fit together, or the covariance of one cannot be inverted.
     """
     draws, unravel = _flat("parametric_draws", subposteriors)
-    _check_rank("parametric_draws", draws, diagonal)
-    mean, covariance = _product(draws, diagonal)
+    mean, covariance = _product("parametric_draws", draws, diagonal)
     noise = random.normal(as_key(0 if rng_key is None else rng_key), (num_draws, mean.shape[0]), mean.dtype)
     root = jnp.sqrt(covariance) if diagonal else jnp.linalg.cholesky(covariance)
     return jax.vmap(unravel)(mean + _times(root, noise))

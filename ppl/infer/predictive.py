@@ -21,7 +21,7 @@ from ppl.infer.discrete import infer_discrete
 from ppl.infer.evidence import enumerated_given_data
 from ppl.infer.map_draws import map_draws
 from ppl.infer.target.model import NEEDS_NUMBERS, Arguments, contents
-from ppl.trace import check_given, check_log_prob, check_value, observed_sites, subsampled_plates
+from ppl.trace import observed_sites, site_log_prob, subsampled_plates
 from ppl.util import as_key, check_seed, find_stack_level, is_prng_key, not_jax_tracer
 
 __all__ = ["Predictive", "log_likelihood"]
@@ -498,12 +498,4 @@ def _site_log_likelihoods(
         with handlers.substitute(substitute_fn=value_of):
             model(*args, **kwargs)
     _check_given("log_likelihood", sites, given)
-    return OrderedDict((name, _log_likelihood_of(site)) for name, site in observed_sites(sites).items())
-
-
-def _log_likelihood_of(site: Message) -> Array:
-    check_value(site)
-    check_given(site)
-    log_prob = site["fn"].log_prob(site["value"])
-    check_log_prob(site, np.shape(log_prob))
-    return jnp.asarray(log_prob)
+    return OrderedDict((name, site_log_prob({**site, "scale": None})) for name, site in observed_sites(sites).items())

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ppl import handlers
-from ppl._random import words
+from ppl._random import is_typed, words
 from ppl._typing import Array, Key, Message, Trace
 from ppl.distributions import biject_to
 from ppl.distributions.transforms import Transform
@@ -474,8 +474,7 @@ class _Starts(NamedTuple):
 def _find_starts(rng_key: Any, target: Target, strategy: Strategy, validate_grad: bool) -> _Starts:
     """Starts for one key or for an array of keys, by one program."""
     keys = rng_key if isinstance(rng_key, jax.Array) and rng_key.ndim > 0 else as_key(rng_key)
-    is_typed = jnp.issubdtype(keys.dtype, jax.dtypes.prng_key)
-    is_many = keys.ndim > (0 if is_typed else 1)
+    is_many = keys.ndim > (0 if is_typed(keys) else 1)
 
     def find(key: Key, target: Target) -> tuple[Array, ParamInfo, Array]:
         start = find_start(words(key), lambda key, attempt: propose_start(key, attempt, target, strategy), target, validate_grad)

@@ -225,9 +225,9 @@ def count_states(target: Target, names: Sequence[str]) -> dict[str, int]:
                     f"site {name!r}: the size of its support depends on {what}; let it be a number or a constant of the model"
                 )
 
-    check((False, True), ValueError, "other sites")
-    check((True, False), TracedSupport, "arguments of the model that are traced")
     if found:
+        check((False, True), ValueError, "other sites")
+        check((True, False), TracedSupport, "arguments of the model that are traced")
         with jax.ensure_compile_time_eval():
             numbers = jax.jit(lambda: _with_zeros(bounds, target, point))()
         shapes |= {name: _largest(interval) for name, interval in numbers.items()}

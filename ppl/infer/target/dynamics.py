@@ -139,14 +139,15 @@ def is_sequential(chain: Chain, factors: Sequence[Factor], variables: Mapping[Na
     Variables outside of the loop must lie in no further plates, as they couple the states of all steps otherwise. Those of a step
     alone must lie in all of these plates, as they couple the chains of a plate otherwise.
     """
+
+    def fits(own: frozenset[str], plates: frozenset[str]) -> bool:
+        return plates <= own if chain.name in own else own <= plates
+
     carried = {name for names in chain.states.values() for name in names}
     for coupled in _coupled(chain, factors):
         plates, *others = {variables[chain.states[site][0]].plates for site in coupled.sites}
         beside = {v for f in coupled.factors for v in f.variables} - carried
-        for name in beside:
-            own = variables[name].plates
-            others += [] if (plates <= own if chain.name in own else own <= plates) else [own]
-        if others:
+        if others or not all(fits(variables[v].plates, plates) for v in beside):
             return False
     return True
 

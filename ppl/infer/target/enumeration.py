@@ -19,6 +19,7 @@ from ppl.distributions.special.elementary import logsumexp
 from ppl.distributions.util import TracedSupport, is_concrete, promote_shapes
 from ppl.handlers.enumeration import Loop, enum, enum_apart, missing_plate, unmasked, written_name
 from ppl.handlers.enumeration import Variable as Name
+from ppl.handlers.values import has_states
 from ppl.infer.target.contraction import (
     Choose,
     Factor,
@@ -34,7 +35,7 @@ from ppl.infer.target.contraction import (
 )
 from ppl.infer.target.dynamics import Chain, ChainStep, eliminate_chain, is_sequential, unrolled
 from ppl.stack import describe_plates
-from ppl.trace import check_given, check_log_prob, check_value, plates_of, sample_sites
+from ppl.trace import check_log_prob, check_value, plates_of, sample_sites, unscaled_log_prob
 
 __all__ = [
     "FactorGraph",
@@ -190,16 +191,10 @@ def _log_prob(site: Message, plates: Mapping[str, Plate]) -> Array:
     if "_slot" in infer:
         fn = unmasked(fn)
     in_loop = "_loop" in infer
-    check_given(site)
     if not in_loop:
         check_value(site)
-    args = (site["value"], site["intermediates"]) if site["intermediates"] else (site["value"],)
     with _states_unwarned(site):
-        try:
-            log_prob = fn.log_prob(*args)
-        except Exception as error:
-            error.add_note(f"ppl: in the log density of site {site['name']!r}")
-            raise
+        log_prob = unscaled_log_prob(site, fn)
     if not in_loop:
         check_log_prob(site, np.shape(log_prob))
     if scale is None:
@@ -216,7 +211,7 @@ def _log_prob(site: Message, plates: Mapping[str, Plate]) -> Array:
 @contextmanager
 def _states_unwarned(site: Message) -> Iterator[None]:
     """No warnings of known data outside of a support that depends on states: it rules some of them out."""
-    if is_concrete(site["value"]) and len(site["fn"].batch_shape) >= -site["infer"].get("_first_dim", -np.inf):
+    if is_concrete(site["value"]) and has_states(site, site["infer"].get("_first_dim")):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Out-of-support")
             yield

@@ -56,9 +56,7 @@ NEEDS_NUMBERS = (
     jax.errors.NonConcreteBooleanIndexError,
     TracedSupport,
 )
-
-
-_NO_NUMBER = (
+NO_NUMBER = (
     "ppl: the model takes the value of a latent site, or what follows from one, for a known number. It is traced, so write "
     "jnp.where in place of `if`, jnp functions in place of NumPy's, and jnp.asarray(table)[z] to look something up"
 )
@@ -275,25 +273,24 @@ def bind(
     """
     check_call(model, args)
     arguments, arrays = Arguments.split(args, kwargs)
-    try:
-        if not baked:
+    if not baked:
+        try:
             return _bound(ModelCall(model, arguments), arrays, check, select, baked=False), arrays
-    except NEEDS_NUMBERS as error:
-        if not arrays:
-            error.add_note(_NO_NUMBER)
-            raise
+        except NEEDS_NUMBERS:
+            if not arrays:
+                raise
     call = ModelCall(model, Arguments.split(args, kwargs, baked=True)[0])
-    try:
-        return _bound(call, (), check, select, baked=True), ()
-    except NEEDS_NUMBERS as error:
-        error.add_note(_NO_NUMBER)
-        raise
+    return _bound(call, (), check, select, baked=True), ()
 
 
 def _bound(call: ModelCall, arrays: tuple[Any, ...], check: bool, select: Select, baked: bool) -> BoundModel:
-    bound = BoundModel(call, _facts(call, arrays, check, select), baked)
-    if bound.facts.enumerated:
-        _warn_of_dislocated_states(bound, arrays)
+    try:
+        bound = BoundModel(call, _facts(call, arrays, check, select), baked)
+        if bound.facts.enumerated:
+            _warn_of_dislocated_states(bound, arrays)
+    except NEEDS_NUMBERS as error:
+        error.add_note(NO_NUMBER)
+        raise
     return bound
 
 

@@ -12,6 +12,7 @@ from ppl._typing import Array, PyTree
 from ppl.infer.target.gradient import value_and_gradient
 from ppl.infer.target.layout import Layout
 from ppl.infer.target.model import Arguments
+from ppl.util import dtype_of
 
 __all__ = ["PotentialTarget", "TreeLayout"]
 
@@ -32,7 +33,7 @@ class TreeLayout:
         """
         leaves, structure = jax.tree.flatten(tree)
         for leaf in leaves:
-            if _dtype(leaf).kind not in "iuf":
+            if dtype_of(leaf).kind not in "iuf":
                 raise TypeError(f"init_params: expected arrays of real numbers, found {leaf!r} of type {type(leaf).__name__}")
         names = [f"{i:06d}" for i in range(len(leaves))]
         shapes = {name: np.shape(leaf)[batch:] for name, leaf in zip(names, leaves)}
@@ -63,10 +64,6 @@ class TreeLayout:
     def ravel_host(self, tree: PyTree, batch: tuple[int, ...] = ()) -> np.ndarray:
         """The NumPy position `batch + (d,)` of a pytree."""
         return self.leaves.ravel_host(dict(zip(self.leaves.names, jax.tree.leaves(tree))), batch)
-
-
-def _dtype(leaf: Any) -> np.dtype:
-    return np.dtype(leaf.dtype) if isinstance(leaf, jax.Array | np.ndarray) else np.asarray(leaf).dtype
 
 
 @jax.tree_util.register_dataclass

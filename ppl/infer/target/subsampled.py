@@ -61,9 +61,7 @@ def subsamples(sites: Trace) -> dict[str, Subsample]:
     inside: dict[str, list[str]] = {name: [] for name in plates}
     for name, site in sample_sites(sites).items():
         around = [frame.name for frame in site["cond_indep_stack"] if frame.name in plates]
-        if not around:
-            continue
-        if is_marked(site):
+        if not around or is_marked(site):
             continue
         if not site["is_observed"]:
             raise ValueError(
