@@ -64,7 +64,8 @@ class EnsembleLaunch:
     def prepare(self, keys: Key) -> Ensemble:
         """Begin to compile the start."""
         arguments = keys, self.inputs, self.positions
-        return self.programs.prepare(self._start_name(keys), self._start, arguments, lambda: self.process.start_wrappers).ensemble
+        name = self._start_name(keys)
+        return self.programs.prepare(name, self._start, arguments, lambda: self.process.start_wrappers, runs_once=True).ensemble
 
     def start(self, keys: Key, num_chains: int) -> list[Ensemble]:
         """Start all walkers at once.

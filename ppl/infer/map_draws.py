@@ -1,6 +1,6 @@
 """Many draws in one program, in chunks as large as memory allows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ppl._typing import Array, PyTree
+from ppl.ops.jaxprs import equations
 
 __all__ = ["map_draws"]
 
@@ -18,22 +19,9 @@ CHUNK_BYTES = 16_000_000
 CALLBACKS = frozenset(("pure_callback", "io_callback", "ffi_call"))
 
 
-def _inner_jaxprs(equation: Any) -> Iterator[Any]:
-    for param in equation.params.values():
-        for part in param if isinstance(param, tuple | list) else (param,):
-            if isinstance(part, jax.extend.core.ClosedJaxpr):
-                yield part.jaxpr
-            elif isinstance(part, jax.extend.core.Jaxpr):
-                yield part
-
-
-def _has_callbacks(jaxpr: Any) -> bool:
-    return any(equation.primitive.name in CALLBACKS or any(map(_has_callbacks, _inner_jaxprs(equation))) for equation in jaxpr.eqns)
-
-
 def _chunk_size(jaxpr: Any) -> int:
     """How many draws at a time: as many as keep what is computed on the way within `CHUNK_BYTES`."""
-    if _has_callbacks(jaxpr):
+    if any(equation.primitive.name in CALLBACKS for equation in equations(jaxpr)):
         return 1
     avals = [v.aval for equation in jaxpr.eqns for v in equation.outvars]
     size = sum(aval.size * aval.dtype.itemsize for aval in avals if hasattr(aval, "dtype"))

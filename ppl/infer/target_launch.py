@@ -57,7 +57,7 @@ class TargetLaunch:
         """Begin to compile the start."""
         arguments = (keys, np.int32(0), self.inputs, self._position(0))
         name = self._start_name(keys)
-        point = self.programs.prepare(name, self._start, arguments, lambda: self.process.start_wrappers)
+        point = self.programs.prepare(name, self._start, arguments, lambda: self.process.start_wrappers, runs_once=True)
         return jax.eval_shape(self.process.chain_at, point)
 
     def start(self, keys: Key, num_chains: int) -> list[Any]:

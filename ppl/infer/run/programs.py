@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from ppl._typing import PyTree
+from ppl.infer.run.compiler import compile_lowered, compiler_options
 
 __all__ = ["Programs"]
 
@@ -36,17 +37,31 @@ class Programs:
         self._outputs: dict[Any, PyTree] = {}
 
     def prepare(
-        self, name: Any, fn: Callable[..., Any], args: Sequence[PyTree], wrappers: Callable[[], Sequence[Wrapper]] = _only_plain
+        self,
+        name: Any,
+        fn: Callable[..., Any],
+        args: Sequence[PyTree],
+        wrappers: Callable[[], Sequence[Wrapper]] = _only_plain,
+        *,
+        runs_once: bool = False,
     ) -> PyTree:
         """Begin to compile `fn` for arguments like `args` (arrays or shapes), unless that has been done.
+
+        Args:
+            name: of the program.
+            fn: what to compile.
+            args: arguments, or their shapes and types.
+            wrappers: ways of building it, the best first.
+            runs_once: whether it is over sooner than it could be optimized.
 
         Returns:
             Shapes and types of what `fn` returns.
         """
         if name not in self._outputs:
             first, *others = wrappers()
-            lowered = jax.jit(first(fn)).lower(*args)
-            self._pending[name] = (self._pool.submit(lowered.compile), others, fn, tuple(args))
+            traced = jax.jit(first(fn)).trace(*args)
+            options, lowered = compiler_options(traced.jaxpr.jaxpr, runs_once=runs_once), traced.lower()
+            self._pending[name] = (self._pool.submit(compile_lowered, lowered, options), others, fn, tuple(args))
             self._outputs[name] = lowered.out_info
         return self._outputs[name]
 
