@@ -8,8 +8,8 @@ import jax.extend.core
 import jax.numpy as jnp
 from jax import lax
 
+from ppl._jaxprs import equations
 from ppl._typing import Array, PyTree
-from ppl.ops.jaxprs import equations
 
 __all__ = ["map_draws"]
 

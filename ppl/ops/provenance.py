@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from jax.extend.core import Jaxpr, Literal
 
+from ppl._jaxprs import inner_jaxprs
 from ppl._typing import PyTree
 
 __all__ = ["eval_provenance"]
@@ -66,11 +67,9 @@ def _outputs(eqn: Any, inputs: list[Names]) -> list[Names]:
     if eqn.primitive.name == "cond":
         branches = [_propagate(branch.jaxpr, inputs[1:]) for branch in params["branches"]]
         return [_union(outs) | inputs[0] for outs in zip(*branches)]
-    inner = next((p for p in params.values() if isinstance(p, ClosedJaxpr | Jaxpr)), None)
-    if inner is not None:
-        program = inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner
-        if len(program.invars) == len(inputs) and len(program.outvars) == len(eqn.outvars):
-            return _propagate(program, inputs)
+    inner = next(inner_jaxprs(eqn), None)
+    if inner is not None and len(inner.invars) == len(inputs) and len(inner.outvars) == len(eqn.outvars):
+        return _propagate(inner, inputs)
     return [_union(inputs)] * len(eqn.outvars)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 from jax.extend.core import Jaxpr
 
-from ppl.ops.jaxprs import equations
+from ppl._jaxprs import equations
 
 __all__ = ["compile_lowered", "compiler_options"]
 

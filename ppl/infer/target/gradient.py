@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import jax
-import jax.extend.core
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ppl._jaxprs import equations, inner_jaxprs
 from ppl._typing import Array
 from ppl.infer.target.layout import Layout
 
@@ -61,20 +61,16 @@ def elementary_operations(target: GradientTarget, *, with_gradient: bool = True)
         return None
     layout: Layout = target.layout
     position = jax.ShapeDtypeStruct((layout.dimension,), layout.dtype)
-    operations = elements = 0
     if with_gradient:
-        pending = [value_and_gradient.trace(target, position).jaxpr.jaxpr]
+        jaxpr = value_and_gradient.trace(target, position).jaxpr.jaxpr
     else:
-        pending = [jax.make_jaxpr(lambda target, position: target(position))(target, position).jaxpr]
-    while pending:
-        jaxpr = pending.pop()
-        for equation in jaxpr.eqns:
-            if equation.primitive.name not in ELEMENTARY and not _is_small_product(equation):
-                return None
-            inner = [p for p in equation.params.values() if isinstance(p, jax.extend.core.ClosedJaxpr)]
-            pending.extend(closed.jaxpr for closed in inner)
-            operations += not inner
-            elements += sum(v.aval.size for v in equation.outvars)
+        jaxpr = jax.make_jaxpr(lambda target, position: target(position))(target, position).jaxpr
+    operations = elements = 0
+    for equation in equations(jaxpr):
+        if equation.primitive.name not in ELEMENTARY and not _is_small_product(equation):
+            return None
+        operations += not any(inner_jaxprs(equation))
+        elements += sum(v.aval.size for v in equation.outvars)
     return operations if elements <= MAX_ELEMENTS else None
 
 
