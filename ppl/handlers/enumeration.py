@@ -42,6 +42,10 @@ __all__ = [
 MAX_STATES = 2**20
 MAX_RANK = 30  # NumPy broadcasts up to 32 dimensions
 DEFAULT_FIRST_DIM = -9
+INSTEAD_WITHIN_LOOPS = {
+    "scan": "write the inner loop in Python (with `markov` where it has states), or take its steps as one site in a plate",
+    "cond": "compute what both branches would and choose by jnp.where, or leave out the sites of one by handlers.mask",
+}
 EARLIER = "_PREV_"  # before the name of a site in one of the first steps of a loop, once for each step that follows among them
 
 
@@ -464,9 +468,8 @@ class enum_in_loop(Messenger):
     def process_message(self, msg: Message) -> None:
         """Lay out the support of a marked site; note for every sample site what its dimensions mean."""
         if msg["type"] == "control_flow":
-            raise NotImplementedError(
-                "scan, cond: within the body of a loop that enumerates sites no other control flow is possible"
-            )
+            kind = msg["name"].removeprefix("_")
+            raise NotImplementedError(f"{kind} within the body of a scan that enumerates sites; {INSTEAD_WITHIN_LOOPS[kind]}")
         if msg["type"] != "sample":
             return
         _check_hint(msg)

@@ -58,6 +58,17 @@ def seen(name: str, loc: Any) -> None:
     ppl.sample(name, dist.Normal(loc, 1.0), obs=0.5)
 
 
+def within_a_loop(inner: Callable[[Any], Any]) -> Model:
+    """A loop whose step has a state, which `inner` uses."""
+
+    def step(carry: Any, _: Any) -> tuple[Any, None]:
+        state = coin("z", infer={"enumerate": "parallel"})
+        inner(state)
+        return state, None
+
+    return lambda: scan(step, 0, None, length=3)
+
+
 # Plates
 
 
@@ -373,6 +384,18 @@ CASES = [
         lambda: infer_discrete(state, -1, temperature=0.5, rng_key=jax.random.key(0))(),
         (ValueError, NotImplementedError),
         ("temperature", "0.5"),
+    ),
+    Refused(
+        "loop in a loop",
+        density(within_a_loop(lambda z: scan(lambda c, x: (seen("x", z + x), None), None, jnp.zeros(2)))),
+        NotImplementedError,
+        ("'_scan'", "markov", "in a plate"),
+    ),
+    Refused(
+        "branch in a loop",
+        density(within_a_loop(lambda z: cond(True, lambda x: seen("x", x), lambda x: None, z))),
+        NotImplementedError,
+        ("'_cond'", "jnp.where", "handlers.mask"),
     ),
     Refused("markov: history", lambda: markov(range(3), history=-1), ValueError, ("markov", "history", "-1")),
 ]

@@ -1,5 +1,6 @@
 """What the families of counts share: moments and supports in the shapes of the contract."""
 
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -31,10 +32,20 @@ def support_values(d: Distribution, low: int, high: int, expand: bool) -> Array:
 
     They are concrete also where the caller is traced, so that densities and models can make use of knowing them.
     """
-    values = np.arange(low, high + 1, dtype=jax.dtypes.canonicalize_dtype(np.int64))
-    values = values.reshape((-1,) + (1,) * len(d.batch_shape))
-    if expand:
-        values = np.ascontiguousarray(np.broadcast_to(values, (len(values), *d.batch_shape)))
+    dtype = jax.dtypes.canonicalize_dtype(np.int64)
+    if not expand:
+        return _range(low, high, len(d.batch_shape), dtype)
+    values = np.arange(low, high + 1, dtype=dtype).reshape((-1,) + (1,) * len(d.batch_shape))
+    return _concrete(np.ascontiguousarray(np.broadcast_to(values, (len(values), *d.batch_shape))))
+
+
+@lru_cache(maxsize=32)
+def _range(low: int, high: int, num_axes: int, dtype: Any) -> Array:
+    """The integers from `low` to `high`, with so many axes of size 1 behind: a model asks for them each time it is traced."""
+    return _concrete(np.arange(low, high + 1, dtype=dtype).reshape((-1,) + (1,) * num_axes))
+
+
+def _concrete(values: np.ndarray) -> Array:
     with jax.ensure_compile_time_eval():
         return jax.device_put(values)
 
