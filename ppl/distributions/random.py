@@ -18,7 +18,7 @@ import numpy as np
 from jax import lax
 from jax.random import binomial, fold_in, randint, split
 
-from ppl._random import generate, to_normal, to_uniform, words
+from ppl._random import generate, is_typed, to_normal, to_uniform, words
 from ppl._typing import Array, ArrayLike, Key, Shape
 from ppl.distributions.special import angles
 
@@ -70,7 +70,7 @@ def open_uniform(key: Key, shape: Shape = (), dtype: Any = float) -> Array:
 
 
 def _is_threefry(key: Key) -> bool:
-    return not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or jax.random.key_impl(key) == "threefry2x32"
+    return not is_typed(key) or jax.random.key_impl(key) == "threefry2x32"
 
 
 @_drawing

@@ -4,10 +4,9 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 from jax import random
 
+from ppl._random import is_typed
 from ppl._typing import Key, Message
 from ppl.stack import Messenger, Step, current_stack
 from ppl.util import as_key, check_seed, not_jax_tracer
@@ -68,7 +67,7 @@ class seed(Messenger):
             return
         key = random.fold_in(self._base_key(), self._count)
         self._count += 1
-        if kind == "prng_key" and not _is_typed(self.rng_seed):
+        if kind == "prng_key" and not is_typed(self.rng_seed):
             key = random.key_data(key)  # the model gets the kind of key that the user works with
         msg["kwargs"]["rng_key"] = key
         if kind == "control_flow":
@@ -87,7 +86,3 @@ class seed(Messenger):
 def _seed_of_step(key: Key, hide_types: tuple[str, ...], step: Step | None) -> seed:
     """The handler for one step of a loop, or for a branch."""
     return seed(rng_seed=key if step is None else random.fold_in(key, step.index), hide_types=hide_types)
-
-
-def _is_typed(rng_seed: Any) -> bool:
-    return isinstance(rng_seed, jax.Array) and jnp.issubdtype(rng_seed.dtype, jax.dtypes.prng_key)
