@@ -100,7 +100,7 @@ class EnsembleLaunch:
             return self.process.rebase(self.process.continued(state), self.inputs.target)
         position = layout.ravel_host(jax.tree.map(np.asarray, state.z), (self.num_chains,))
         name = ("resume", self.num_chains)
-        self.programs.prepare(name, self._resume, (state.rng_key, position, inner_state, self.inputs))
+        self.programs.prepare(name, self._resume, (state.rng_key, position, inner_state, self.inputs), runs_once=True)
         return self.programs.get(name)(state.rng_key, position, inner_state, self.inputs)
 
     def _resume(self, rng_key: Key, position: Array, inner_state: Any, inputs: Inputs) -> Ensemble:

@@ -116,7 +116,7 @@ class TargetLaunch:
         if is_traced(carry, self.inputs):
             return program(carry, self.inputs)
         name = ("rebase", np.shape(carry.rng_key))
-        self.programs.prepare(name, program, (carry, self.inputs))
+        self.programs.prepare(name, program, (carry, self.inputs), runs_once=True)
         return self.programs.get(name)(carry, self.inputs)
 
     def with_key(self, carry: Any, keys: Key, chain: int) -> Any:
