@@ -29,6 +29,11 @@ def switched() -> None:
     ppl.sample("x", dist.Normal(1.0 * k, 1.0))
 
 
+def switched_vector() -> None:
+    k = ppl.sample("k", dist.Bernoulli(0.5).expand([3]).to_event(1))
+    ppl.sample("x", dist.Normal(1.0 * k.sum(), 1.0))
+
+
 def counted() -> None:
     k = ppl.sample("k", dist.Poisson(2.0))
     ppl.sample("x", dist.Normal(1.0 * k, 1.0))
@@ -198,6 +203,18 @@ DISCRETE = [
         lambda: run(DiscreteHMCGibbs(NUTS(switched)), init_params={"k": 0.7}),
         ValueError,
         ("init_params", "site 'k'", "int32", "0.7"),
+    ),
+    Case(
+        "DiscreteHMCGibbs: a start that is no state",
+        lambda: run(DiscreteHMCGibbs(NUTS(switched)), init_params={"k": 7}),
+        ValueError,
+        ("init_params", "site 'k'", "within its support", "found 7"),
+    ),
+    Case(
+        "DiscreteHMCGibbs: entries of an event",
+        lambda: alone(DiscreteHMCGibbs(NUTS(switched_vector))),
+        ValueError,
+        ("site 'k' ~ BernoulliProbs.to_event", "finite support for each entry", "into a plate"),
     ),
     Case(
         "DiscreteHMCGibbs: infinite support",

@@ -59,6 +59,18 @@ def resume(state: Any, **options: Any) -> None:
     sampler.run(KEY)
 
 
+def resume_with_longer_data() -> None:
+    """Sites for each entry of data that only have a length: fused with what does not fit, this ended the process."""
+
+    def model(y: Any) -> None:
+        with ppl.plate("n", len(y)):
+            ppl.sample("x", dist.Normal(0.0, 1.0))
+
+    sampler = mcmc(NUTS(model))
+    sampler.warmup(KEY, np.zeros(3, np.float32))
+    sampler.run(KEY, np.zeros(5, np.float32))
+
+
 class Plain(MCMCKernel):
     """A user's kernel without refresh."""
 
@@ -551,6 +563,34 @@ RUNS = [
         lambda: resume(NUTS(normal).init(KEY, 0), num_chains=2),
         ValueError,
         ("post_warmup_state", "2 chains", "()", "warm up with num_chains=2"),
+        compiles=True,
+    ),
+    Case(
+        "resume one of several chains",
+        lambda: resume(jax.tree.map(lambda x: np.stack([x, x]), NUTS(normal).init(KEY, 0))),
+        ValueError,
+        ("post_warmup_state", "its i has shape (2,)", "expected ()", "as many chains"),
+        compiles=True,
+    ),
+    Case(
+        "resume with other settings",
+        lambda: resume(NUTS(normal, dense_mass=True).init(KEY, 0)),
+        ValueError,
+        ("post_warmup_state", "adapt_state.inverse_mass_matrix", "settings"),
+        compiles=True,
+    ),
+    Case(
+        "resume another kernel",
+        lambda: resume(BarkerMH(normal).init(KEY, 0)),
+        ValueError,
+        ("post_warmup_state", "BarkerMHState", "which has HMCStates"),
+        compiles=True,
+    ),
+    Case(
+        "resume with data of another shape",
+        resume_with_longer_data,
+        ValueError,
+        ("its z['x'] has shape (3,)", "expected (5,)"),
         compiles=True,
     ),
     Case(

@@ -187,6 +187,14 @@ def test_interval_of_highest_density() -> None:
         hpdi(np.zeros((0, 3)))
 
 
+def test_sites_may_be_trees() -> None:
+    draws = np.random.default_rng(0).normal(size=(2, 50))
+    table = summary({"a": draws, "b": (draws, {"c": draws})})
+    assert list(table) == ["a", "b[0]", "b[1]['c']"]
+    assert table["b[0]"]["mean"] == table["a"]["mean"]
+    assert summary({"x": draws.tolist()})["x"]["mean"] == table["a"]["mean"]
+
+
 def test_summary_holds_the_familiar_columns() -> None:
     x = np.random.default_rng(8).standard_normal((4, 100, 2, 3)).astype(np.float32)
     k = np.arange(400).reshape(4, 100) % 3

@@ -1,7 +1,8 @@
 """Intervals of highest posterior density, and the summary of a run as a dictionary or a table."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -34,7 +35,8 @@ def hpdi(x: ArrayLike, prob: float = 0.90, axis: int = 0) -> np.ndarray:
 def summary(samples: ArrayLike | Mapping[str, ArrayLike], prob: float = 0.90, group_by_chain: bool = True) -> dict[str, Statistics]:
     """Per site ``mean, std, median``, the ends of the HPDI of mass ``prob``, ``n_eff`` and split ``r_hat``.
 
-    :param samples: draws by site; anything else than a dictionary is taken as a tree whose leaves are ``Param:0``, ...
+    :param samples: draws by site, or by site a tree of draws, whose leaves are named by where they lie; anything else than a
+        dictionary is taken as a tree whose leaves are ``Param:0``, ...
     :param group_by_chain: draws are ``(chains, draws, *shape)``; if False ``(draws, *shape)``, taken as one chain.
     :returns: for every site that is not empty the statistics as arrays of ``shape``; ``n_eff`` and ``r_hat`` are nan for a site
         that never changes or is not finite, or with fewer than 2 and 4 draws.
@@ -45,10 +47,8 @@ def summary(samples: ArrayLike | Mapping[str, ArrayLike], prob: float = 0.90, gr
     ['mean', 'std', 'median', '5.0%', '95.0%', 'n_eff', 'r_hat']
     """
     check_probability("summary", prob)
-    if not isinstance(samples, Mapping):
-        samples = {f"Param:{i}": leaf for i, leaf in enumerate(jax.tree.leaves(samples))}
     result = {}
-    for name, value in samples.items():
+    for name, value in _named_leaves(samples):
         draws = as_draws(value, f"site '{name}'")
         draws = draws if group_by_chain else draws[None]
         if draws.ndim < 2:
@@ -58,6 +58,18 @@ def summary(samples: ArrayLike | Mapping[str, ArrayLike], prob: float = 0.90, gr
         if draws.size:
             result[name] = _site_statistics(draws, prob)
     return result
+
+
+def _named_leaves(samples: Any) -> Iterator[tuple[str, ArrayLike]]:
+    if not isinstance(samples, Mapping):
+        yield from ((f"Param:{i}", leaf) for i, leaf in enumerate(jax.tree.leaves(samples)))
+        return
+    for name, value in samples.items():
+        leaves, _ = jax.tree_util.tree_flatten_with_path(value)
+        if all(hasattr(leaf, "shape") for _, leaf in leaves):
+            yield from ((f"{name}{jax.tree_util.keystr(path)}", leaf) for path, leaf in leaves)
+        else:
+            yield name, value
 
 
 def format_summary(statistics: Mapping[str, Statistics]) -> str:

@@ -540,17 +540,22 @@ class GiveStates(Lookup):
         msg["value"] = jnp.broadcast_to(value, shape)
 
 
-def without_support(fn: Distribution) -> str:
-    """Why a distribution without `enumerate_support` cannot be enumerated, and what to do."""
+def without_support(
+    fn: Distribution,
+    handled: str = "enumerated",
+    cure: str = "observe it, truncate it (a Categorical over the states that matter), sum it out by hand (MixtureSameFamily, "
+    "GammaPoisson, ...), or sample it with another kernel",
+) -> str:
+    """Why a distribution without `enumerate_support` cannot be enumerated, or handled otherwise, and what to do."""
     if isinstance(fn, Independent) and fn.base_dist.has_enumerate_support:
+        base = fn.base_dist
+        while isinstance(base, ExpandedDistribution):
+            base = base.base_dist
         return (
-            f"~ {type(fn.base_dist).__name__}.to_event has a finite support for each entry of its event, but an event is "
-            "enumerated as a whole: put the entries into a plate instead of .to_event"
+            f"~ {type(base).__name__}.to_event has a finite support for each entry of its event, but an event is "
+            f"{handled} as a whole: put the entries into a plate instead of .to_event"
         )
-    return (
-        f"~ {type(fn).__name__} has no finite support that can be enumerated: observe it, truncate it (a Categorical over the "
-        "states that matter), sum it out by hand (MixtureSameFamily, GammaPoisson, ...), or sample it with another kernel"
-    )
+    return f"~ {type(fn).__name__} has no finite support that can be {handled}: {cure}"
 
 
 def support_of(msg: Message) -> Array:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ppl.util import not_jax_tracer
 
-__all__ = ["check_flag", "check_number"]
+__all__ = ["check_count", "check_flag", "check_number"]
 
 
 def check_number(kernel: str, name: str, value: Any, low: float, high: float = float("inf")) -> None:
@@ -23,6 +23,16 @@ def check_number(kernel: str, name: str, value: Any, low: float, high: float = f
     if not low < float(value) < high:
         limits = f"between {low} and {high}" if np.isfinite(high) else f"greater than {low}"
         raise ValueError(f"{kernel}: {name} must be {limits}, found {value!r}")
+
+
+def check_count(owner: str, name: str, value: Any) -> None:
+    """Check an argument of a kernel or function.
+
+    Raises:
+        ValueError: if it is no whole number, at least 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{owner}: {name} must be a whole number, at least 1; found {value!r}")
 
 
 def check_flag(kernel: str, name: str, value: Any) -> None:

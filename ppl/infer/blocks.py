@@ -154,7 +154,7 @@ def _check_groups(sizes: Mapping[str, int], groups: Any, argument: str) -> list[
     for names in groups:
         for name in names:
             if name not in sizes:
-                raise ValueError(f"{argument}: no latent site is called {name!r}; the latent sites are {sorted(sizes)}")
+                raise ValueError(f"{argument}: no latent site of the kernel is called {name!r}; they are {sorted(sizes)}")
             if name in seen:
                 raise ValueError(f"{argument}: site {name!r} is named in more than one place; each site belongs to one block")
             seen.add(name)

@@ -12,6 +12,7 @@ import numpy as np
 from ppl import _random as random
 from ppl import handlers
 from ppl._typing import Array, Key, Message, PyTree, Trace
+from ppl.distributions import constraints
 from ppl.distributions.util import TracedSupport
 from ppl.handlers.enumeration import is_marked
 from ppl.infer.binding import Binding
@@ -231,6 +232,11 @@ class Gibbs(TargetKernel):
         super().__init__(model, None, **options)  # type: ignore[arg-type]
 
     @property
+    def blocks(self) -> tuple[tuple[MCMCKernel, Any], ...]:
+        """Each block's kernel, and what says which sites are its own."""
+        return self._blocks
+
+    @property
     def inner_kernel(self) -> TargetKernel | None:
         """The first kernel on continuous sites."""
         return next((kernel for kernel, _ in self._blocks if isinstance(kernel, TargetKernel)), None)
@@ -396,6 +402,8 @@ class Gibbs(TargetKernel):
         dtypes = {name: apart[name].dtype if name in apart else layout.dtype for name in init_params}
         for name, value in init_params.items():
             _check_start(name, value, (*batch, *shapes[name]), np.dtype(dtypes[name]))
+            if name in apart:
+                _check_in_support(name, value, apart[name].support)
         given = {name: jnp.asarray(value, dtypes[name]) for name, value in init_params.items()}
         rows = [{name: value[i] if batch else value for name, value in given.items()} for i in range(num_chains)]
         return rows, False
@@ -435,6 +443,11 @@ def _check_start(name: str, value: Any, shape: tuple[int, ...], dtype: np.dtype)
     is_whole = known and kind == "f" and (np.asarray(value) == np.round(value)).all()
     if kind not in ("biu" if dtype.kind in "iu" else "biuf") and not is_whole:
         raise ValueError(f"init_params: site {name!r} has values of type {dtype}, found {value!r} of type {dtype_of(value)}")
+
+
+def _check_in_support(name: str, value: Any, support: constraints.Constraint | None) -> None:
+    if support is not None and not_jax_tracer(value) and not np.all(support(np.asarray(value))):
+        raise ValueError(f"init_params: site {name!r} must start within its support, {support}; found {value!r}")
 
 
 def _check_owned(kernel: str, name: str, number: int, latents: Trace, sites: Trace, taken: Mapping[str, int]) -> None:
@@ -538,7 +551,7 @@ def _common_model(name: str, kernels: Sequence[MCMCKernel]) -> Callable[..., Any
     models = [model for kernel in kernels if (model := getattr(kernel, "model", None)) is not None]
     if not models:
         raise ValueError(f"{name}: no block has a model; pass one to a kernel, as in DiscreteGibbs(model)")
-    if any(model is not models[0] for model in models[1:]):
+    if any(model != models[0] for model in models[1:]):  # a bound method is a new object each time that it is named
         raise ValueError(f"{name}: the blocks have different models; build all kernels from the same function")
     return models[0]
 

@@ -13,6 +13,7 @@ from jax import lax
 
 from ppl import _random as random
 from ppl._typing import Array, Key, Trace
+from ppl.handlers.enumeration import without_support
 from ppl.infer.algorithms.discrete import DiscreteProposal
 from ppl.infer.gibbs_process import Update
 from ppl.infer.kernel import MCMCKernel
@@ -182,10 +183,8 @@ class DiscreteGibbs(UpdateKernel):
         for name in names:
             fn = sites[name]["fn"]
             if not fn.has_enumerate_support:
-                raise ValueError(
-                    f"site {name!r} ~ {type(fn).__name__} has no finite support, over which its states could be updated: truncate "
-                    "it, or update it with HMCGibbs and a gibbs_fn"
-                )
+                cure = "truncate it, or update it with HMCGibbs and a gibbs_fn"
+                raise ValueError(f"site {name!r} {without_support(fn, 'updated state by state', cure)}")
 
     def new_update(self, target: Target, sites: tuple[str, ...]) -> Update:
         """What an iteration does; a site without elements stays as it is."""

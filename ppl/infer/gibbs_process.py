@@ -97,7 +97,7 @@ class KernelBlock:
         return {name: jnp.asarray(values[name], self.dtypes[name]) for name in self.sites}
 
     def begin(self, key: Key, inputs: Inputs, point: Point, start: Any) -> tuple[Any, dict[str, Array]]:
-        """The kernel's first state, and the constrained values of its sites."""
+        """The kernel's first state, and the constrained values of its sites, which are `start` before it."""
         args, kwargs = self._arguments(inputs.target, point)
         state = self.kernel.init(key, inputs.schedule.num_warmup, start, args, kwargs)
         state = jax.tree.map(jnp.asarray, state)
@@ -198,7 +198,7 @@ class GibbsProcess:
         found = self._find(draws.keys[0], inputs, {name: value for name, value in given.items() if name not in owned})
         point, kernels = found.point, []
         for block in self.kernel_blocks:
-            start = {name: given[name] for name in block.sites if name in given} or None
+            start = {name: given.get(name, point.values[name]) for name in block.sites}
             state, values = block.begin(next(keys), inputs, point, start)
             point = point._replace(values={**point.values, **values})
             kernels.append(state)

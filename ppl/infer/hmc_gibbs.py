@@ -23,6 +23,11 @@ class HMCGibbsState(NamedTuple):
     block_states: Any
     rng_key: Any
 
+    @property
+    def hmc_state(self) -> Any:
+        """The state of the inner kernel."""
+        return self.block_states[1]
+
 
 class HMCGibbs(Gibbs):
     """Some sites are drawn by a user's function, the others moved by a kernel on continuous sites.

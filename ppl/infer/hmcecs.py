@@ -11,6 +11,7 @@ import numpy as np
 from ppl import _random as random
 from ppl._typing import Array, Key, Trace
 from ppl.infer.algorithms.protocols import tree_select
+from ppl.infer.arguments import check_count
 from ppl.infer.binding import Binding
 from ppl.infer.facade import TargetKernel
 from ppl.infer.gibbs import Gibbs, GibbsBinding, check_inner
@@ -212,8 +213,7 @@ class HMCECS(Gibbs):
 
     def __init__(self, inner_kernel: TargetKernel, *, num_blocks: int = 1, proxy: TaylorProxy | None = None) -> None:
         inner = check_inner("HMCECS", inner_kernel)
-        if isinstance(num_blocks, bool) or not isinstance(num_blocks, int | np.integer) or num_blocks < 1:
-            raise ValueError(f"HMCECS: num_blocks must be a whole number, at least 1; found {num_blocks!r}")
+        check_count("HMCECS", "num_blocks", num_blocks)
         if proxy is not None and not isinstance(proxy, TaylorProxy):
             raise ValueError(
                 f"HMCECS: proxy must come from HMCECS.taylor_proxy(reference_params), or be None; found {describe(proxy)}"

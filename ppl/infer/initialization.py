@@ -17,6 +17,7 @@ from jax import random
 from ppl._random import draw
 from ppl._typing import Array, Key, Message
 from ppl.distributions import biject_to
+from ppl.infer.arguments import check_count
 from ppl.infer.target.start import PositionStrategy
 from ppl.util import find_stack_level, not_jax_tracer
 
@@ -102,8 +103,7 @@ def init_to_sample(site: Message | None = None) -> Any:
 
 def init_to_median(site: Message | None = None, num_samples: int = 15) -> Any:
     """The median of draws from the prior, element by element, brought back into the support; where there is no sampler, uniform."""
-    if isinstance(num_samples, bool) or not isinstance(num_samples, int | np.integer) or num_samples < 1:
-        raise ValueError(f"init_to_median: num_samples must be a whole number, at least 1; found {num_samples!r}")
+    check_count("init_to_median", "num_samples", num_samples)
     if site is None:
         return partial(init_to_median, num_samples=num_samples)
     if not _is_open(site, "init_to_median"):

@@ -292,12 +292,12 @@ class MCMC:
         before = self._launch if resumed is not None and resumed is self._last_state else None
         self._launch, self._last_state, self._results = launch, None, None
         if is_traced(keys, launch.inputs, init_params, resumed) or callable(self.chain_method):
-            carries = self._start(launch, resumed, before, keys)
+            carries = self._start(launch, resumed, before, keys, None)
             rows, samples = self._run_as_one(launch, keys, carries, init_params, num_warmup + num_samples, thinning)
             interrupted = False
         else:
             self._prepare(launch, keys, extra_fields)
-            carries = self._start(launch, resumed, before, keys)
+            carries = self._start(launch, resumed, before, keys, launch.prepare(keys))
             draws = self._room(launch, carries[0], extra_fields, thinning.kept) if thinning.step else None
             execution = self._run_chains(launch, carries, num_warmup + num_samples, num_warmup, thinning, draws)
             self._carries, interrupted = execution.carries, execution.interrupted
@@ -306,10 +306,18 @@ class MCMC:
         if thinning.step:
             self._results = Results.of(launch, rows, samples, self.sampler.default_fields, extra_fields, interrupted)
 
-    def _start(self, launch: Launch, resumed: Any, before: Launch | None, keys: Key) -> list[PyTree]:
-        """The carries of the chains: fresh ones, or those of a public state, which comes from the run before, with new keys."""
+    def _start(self, launch: Launch, resumed: Any, before: Launch | None, keys: Key, expected: PyTree) -> list[PyTree]:
+        """The carries of the chains: fresh ones, or those of a public state, which comes from the run before, with new keys.
+
+        `expected` has the shapes of a carry, where they are known.
+        """
         if resumed is None:
             return launch.start(keys, self.num_chains)
+        is_one = self.num_chains == 1 or self.sampler.is_ensemble_kernel
+        if not is_one:
+            _check_batch(resumed, self.num_chains)
+        if expected is not None:
+            _check_state(resumed, jax.eval_shape(launch.public, expected), () if is_one else (self.num_chains,))
         try:
             carry = launch.carry_of(resumed, before)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -317,9 +325,6 @@ class MCMC:
                 f"MCMC: post_warmup_state, of type {type(resumed).__name__}, is no state of this kernel on this model; pass what "
                 "post_warmup_state or last_state was after a run of it, or None to warm up again"
             ) from error
-        is_one = self.num_chains == 1 or self.sampler.is_ensemble_kernel
-        if not is_one:
-            _check_batch(resumed, self.num_chains)
         carries = [carry] if is_one else unstack_carry(carry, self.num_chains)
         return [launch.with_key(carry, keys, i) for i, carry in enumerate(carries)]
 
@@ -479,6 +484,24 @@ class MCMC:
         """Keep the draws as NumPy arrays in host memory."""
         if self._results is not None:
             self._results.keep_on_host()
+
+
+def _check_state(state: Any, expected: Any, batch: tuple[int, ...]) -> None:
+    """Raise a `ValueError` unless a state has the parts of an expected one, with their shapes behind those of the batch."""
+    found, wanted = (dict(jax.tree_util.tree_leaves_with_path(tree)) for tree in (state, expected))
+    if type(state) is not type(expected) or found.keys() != wanted.keys():
+        raise ValueError(
+            f"MCMC: post_warmup_state, of type {type(state).__name__}, is no state of this kernel on this model, which has "
+            f"{type(expected).__name__}s; pass what post_warmup_state or last_state was after a run of it, or None to warm up again"
+        )
+    for path, leaf in found.items():
+        shape = (*batch, *np.shape(wanted[path]))
+        if np.shape(leaf) != shape and not is_typed(leaf):
+            name = jax.tree_util.keystr(path).lstrip(".")
+            raise ValueError(
+                f"MCMC: post_warmup_state does not fit: its {name} has shape {np.shape(leaf)}, expected {shape}; a state continues "
+                "a run of the same kernel and settings, with data of the same shapes and as many chains; else warm up again"
+            )
 
 
 def _check_batch(state: Any, num_chains: int) -> None:

@@ -13,7 +13,8 @@ from jax import random
 from jax.flatten_util import ravel_pytree
 
 from ppl._typing import Array, Key, PyTree
-from ppl.util import as_key, describe, not_jax_tracer
+from ppl.infer.arguments import check_count
+from ppl.util import as_key, describe, dtype_of, not_jax_tracer
 
 __all__ = ["consensus", "parametric", "parametric_draws"]
 
@@ -36,9 +37,15 @@ def _flat(name: str, subposteriors: Sequence[PyTree]) -> tuple[list[Array], Any]
             raise ValueError(
                 f"{name}: subposterior {number} needs at least two draws, the same number for all sites; found {sizes}"
             )
-    _, unravel = ravel_pytree(jax.tree.map(lambda leaf: jnp.asarray(leaf)[0], subposteriors[0]))
+    numbers = [jax.tree.map(_floating, draws) for draws in subposteriors]
+    _, unravel = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], numbers[0]))
     ravel = jax.vmap(lambda draw: ravel_pytree(draw)[0])
-    return [ravel(jax.tree.map(jnp.asarray, draws)) for draws in subposteriors], unravel
+    return [ravel(draws) for draws in numbers], unravel
+
+
+def _floating(leaf: Any) -> Array:
+    """Draws as floats: a mean of whole numbers is none."""
+    return jnp.asarray(leaf, jnp.result_type(float) if dtype_of(leaf).kind in "biu" else None)
 
 
 def _structure(draws: PyTree) -> Any:
@@ -114,6 +121,8 @@ def consensus(
         Array([1., 3.], dtype=float32)
     """
     draws, unravel = _flat("consensus", subposteriors)
+    if num_draws is not None:
+        check_count("consensus", "num_draws", num_draws)
     if num_draws is None and len({len(x) for x in draws}) > 1:
         raise ValueError(
             f"consensus: the subposteriors have {[len(x) for x in draws]} draws; pass num_draws to draw from each anew"
@@ -165,6 +174,7 @@ def parametric_draws(subposteriors: Sequence[PyTree], num_draws: int, diagonal: 
     Raises:
         ValueError: if the subposteriors do not fit together, or the covariance of one cannot be inverted.
     """
+    check_count("parametric_draws", "num_draws", num_draws)
     draws, unravel = _flat("parametric_draws", subposteriors)
     mean, covariance = _product("parametric_draws", draws, diagonal)
     noise = random.normal(as_key(0 if rng_key is None else rng_key), (num_draws, mean.shape[0]), mean.dtype)

@@ -17,6 +17,7 @@ from jax import random
 
 from ppl import handlers
 from ppl._typing import Array, Key, Message, PyTree, Shape, Trace
+from ppl.infer.arguments import check_count
 from ppl.infer.discrete import infer_discrete
 from ppl.infer.evidence import enumerated_given_data
 from ppl.infer.map_draws import map_draws
@@ -401,10 +402,8 @@ def _check_deterministic(condition_deterministic: bool | None, exclude_determini
 
 def _number_of_draws(batch_shape: Shape | None, num_samples: Any) -> int:
     """The number of draws by the samples, or else by `num_samples`."""
-    if num_samples is not None and (
-        isinstance(num_samples, bool) or not isinstance(num_samples, int | np.integer) or num_samples < 1
-    ):
-        raise ValueError(f"Predictive: num_samples must be a whole number, at least 1; found {num_samples!r}")
+    if num_samples is not None:
+        check_count("Predictive", "num_samples", num_samples)
     if batch_shape is None:
         if num_samples is None:
             raise ValueError("Predictive: the number of draws is not known; pass `posterior_samples` or `num_samples`")

@@ -86,6 +86,19 @@ def dependent_support(y):
     ppl.sample("y", dist.Normal(ppl.sample("x", dist.Uniform(low, low + 2)), 1), obs=y)
 
 
+def prior_by_length(y):
+    with ppl.plate("n", len(y)):
+        ppl.sample("x", dist.Normal(0, 1))
+
+
+def nothing_used(y):
+    ppl.sample("x", dist.Normal(0, 1).expand([3]).to_event(1))
+
+
+def nothing_left(index):
+    ppl.sample("x", dist.Normal(jnp.sum(index * 0), 1))
+
+
 INDEX = np.array([0, 1, 0, 1, 1])
 CASES = {
     "one scalar": (one_scalar, (np.float32(1.0),)),
@@ -95,6 +108,12 @@ CASES = {
     "unused integers": (unused_argument, (Y, SIGMA, INDEX)),
     "unused after simplification": (unused_after_simplification, (Y, SIGMA, np.ones(5, np.float32))),
     "only the shape": (only_the_shape, (Y, SIGMA)),
+    "nothing but the shape": (prior_by_length, (Y,)),
+    "nothing at all": (nothing_used, (Y,)),
+    "nothing of a number": (nothing_used, (np.float32(1.0),)),
+    "nothing after simplification": (nothing_left, (INDEX,)),
+    "no elements": (nothing_used, (np.zeros(0, np.float32),)),
+    "some without elements": (lambda y, z: nothing_used(y), (Y, np.zeros((0, 2), np.float32))),
     "integers": (integers, (np.array([3, 1, 2, 0, 4]), INDEX)),
     "zero times integer": (zero_times_integer, (Y, INDEX)),
     "booleans": (booleans, (Y, Y > 0)),

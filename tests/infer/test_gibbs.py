@@ -4,7 +4,7 @@ import itertools
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import faults_gibbs
 import features
@@ -35,6 +35,7 @@ from ppl.infer.gibbs import (
     latent_sample_sites,
 )
 from ppl.infer.hmc_gibbs import DiscreteHMCGibbs, HMCGibbs, HMCGibbsState
+from ppl.infer.mcmc import MCMCKernel
 
 Z_LIMIT, RED = 5.0, 7.0
 VARIANTS: dict[str, dict[str, bool]] = {
@@ -399,6 +400,7 @@ def test_fields_and_thinning() -> None:
 
 
 def test_constrained_values_are_those_of_the_state() -> None:
+    run(DISCRETE_KERNEL, num_warmup=1, num_samples=1)
     constrain = DISCRETE_KERNEL.get_constrain_fn((Y,), return_deterministic=True)
     for k in (0, 1):
         values = constrain({"k": k, "mu": 1.0, "sigma": 0.0})
@@ -504,6 +506,65 @@ def test_an_update_that_leaves_the_support_is_told_without_warnings(capsys: pyte
 def test_the_state_of_blocks() -> None:
     kernel = Gibbs([(DiscreteGibbs(features_gibbs.switched), ["k"]), (HMC(features_gibbs.switched), None)])
     assert isinstance(run(kernel, num_warmup=40, num_samples=2).last_state, GibbsState)
+
+
+def test_the_inner_state_is_reached_by_its_name() -> None:
+    fields = ("hmc_state.potential_energy", "hmc_state.diverging")
+    mcmc = run(DiscreteHMCGibbs(HMC(features_gibbs.switched)), num_warmup=5, num_samples=3, run_options=dict(extra_fields=fields))
+    assert {name: value.shape for name, value in mcmc.get_extra_fields().items()} == dict.fromkeys(fields, (3,))
+    assert mcmc.last_state.hmc_state is mcmc.last_state.block_states[1]
+
+
+def test_blocks_may_name_a_method_each() -> None:
+    """A bound method is a new object whenever it is named."""
+
+    class Experiment:
+        def model(self) -> None:
+            features_gibbs.switched(Y)
+
+    experiment = Experiment()
+    kernel = Gibbs([(DiscreteGibbs(experiment.model), ["k"]), (HMC(experiment.model), None)])
+    assert [type(own) for own, _ in kernel.blocks] == [DiscreteGibbs, HMC]
+    mcmc = MCMC(kernel, num_warmup=2, num_samples=2, progress_bar=False)
+    mcmc.run(jax.random.key(0))
+    assert mcmc.get_samples()["k"].shape == (2,)
+
+
+class Recalled(NamedTuple):
+    z: Any
+    rng_key: Any
+
+
+class Recall(MCMCKernel):
+    """Stays where it starts, which must be where the chain is."""
+
+    sample_field = "z"
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def init(self, rng_key: Any, num_warmup: int, init_params: Any, model_args: Any, model_kwargs: Any) -> Recalled:
+        return Recalled(init_params, rng_key)
+
+    def sample(self, state: Recalled, model_args: Any, model_kwargs: Any) -> Recalled:
+        return state
+
+    def refresh(self, state: Recalled, model_args: Any, model_kwargs: Any) -> Recalled:
+        return state
+
+    def wrap_model(self, wrapper: Any) -> "Recall":
+        return Recall(wrapper(self.model))
+
+
+@pytest.mark.parametrize("given", [None, 0.75])
+def test_a_users_block_starts_at_constrained_values(given: float | None) -> None:
+    """Those of the start of the chain, or the user's; `sigma` is positive."""
+    model = features_gibbs.switched
+    kernel = Gibbs([(Recall(model), ["sigma"]), (HMC(model), ["mu"]), (DiscreteGibbs(model), ["k"])])
+    init_params = None if given is None else {"sigma": given}
+    sigma = run(kernel, num_warmup=2, num_samples=4, run_options=dict(init_params=init_params)).get_samples()["sigma"]
+    assert (sigma == sigma[0]).all() and sigma[0] > 0
+    assert given is None or sigma[0] == np.float32(given)
 
 
 @pytest.mark.parametrize("method", ["sequential", "vectorized"])

@@ -79,6 +79,12 @@ def test_posterior_of_a_normal_mean_in_shards() -> None:
     assert abs(draws.var() * 1001 - 1) < 0.05
 
 
+def test_means_of_whole_numbers_are_not_rounded() -> None:
+    counts = np.array([0, 1, 2])
+    merged = consensus([{"k": counts, "x": 1.0 * counts}, {"k": counts + 1, "x": 1.0 * counts}], diagonal=True)
+    np.testing.assert_allclose(merged["k"], counts + 0.5, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -89,6 +95,8 @@ def test_posterior_of_a_normal_mean_in_shards() -> None:
         (lambda: parametric([{"x": RNG.normal(size=9)}, {"x": np.ones(9)}], diagonal=True), "subposterior 1 .* never changes"),
         (lambda: consensus([{"p": RNG.dirichlet(np.ones(3), 500)}] * 2), "without an inverse; .*one of a simplex"),
         (lambda: parametric_draws([{"x": RNG.normal(size=(4, 4))}] * 2, 9), "4 draws in 4 dimensions"),
+        (lambda: parametric_draws(SUBPOSTERIORS, 1.5), "num_draws must be a whole number, at least 1; found 1.5"),
+        (lambda: consensus(SUBPOSTERIORS, num_draws=0), "num_draws must be a whole number, at least 1; found 0"),
     ],
 )
 def test_misuse_is_named(call: Any, words: str) -> None:

@@ -57,7 +57,9 @@ def elementary_operations(target: GradientTarget, *, with_gradient: bool = True)
 
     Without gradient, those of the value, for which nothing is differentiated.
     """
-    if not all(_packable(leaf.dtype, target.layout.dtype) for leaf in jax.tree.leaves(target)):
+    leaves = jax.tree.leaves(target)
+    has_no_element = bool(leaves) and not any(leaf.size for leaf in leaves)
+    if has_no_element or not all(_packable(leaf.dtype, target.layout.dtype) for leaf in leaves):
         return None
     layout: Layout = target.layout
     position = jax.ShapeDtypeStruct((layout.dimension,), layout.dtype)
@@ -106,11 +108,22 @@ class Packed:
 
     def __call__(self, position: Array) -> Array:
         """The potential energy."""
-        return self.unpack()(position)
+        return self.unpack()(position) + _next_to_nothing(self.vector)
 
     def value_and_gradient(self, position: Array) -> tuple[Array, Array]:
         """The potential energy and its gradient."""
-        return value_and_gradient(self.unpack(), position)
+        value, gradient = value_and_gradient(self.unpack(), position)
+        return value + _next_to_nothing(self.vector), gradient
+
+
+def _next_to_nothing(vector: Array) -> Array:
+    """Zero, or the least number for one first element of all: a use of the vector that no simplification takes away.
+
+    There may be no other: a model may use its arrays for their shapes, or not at all.
+    """
+    bits = lax.bitcast_convert_type(lax.index_in_dim(vector, 0, keepdims=False), _integer_like(vector.dtype))
+    info = jnp.finfo(vector.dtype)
+    return jnp.where(bits == np.iinfo(bits.dtype).max, info.tiny, jnp.zeros((), vector.dtype))
 
 
 def pack(target: GradientTarget) -> GradientTarget:

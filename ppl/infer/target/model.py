@@ -159,12 +159,14 @@ class ApartSite(NamedTuple):
         dtype: of its value.
         event_dim: how many dimensions of the shape belong to the event.
         is_plate: whether it is the indices of a plate.
+        support: of its value; None where that depends on other sites or on data.
     """
 
     shape: Shape
     dtype: Any
     event_dim: int
     is_plate: bool
+    support: constraints.Constraint | None
 
 
 class DataSite(NamedTuple):
@@ -393,7 +395,10 @@ def _read_facts(sites: Trace, check: bool, arrays: tuple[Any, ...], apart: froze
 
 def _apart_site(site: Message) -> ApartSite:
     is_plate = site["type"] == "plate"
-    return ApartSite(np.shape(site["value"]), jnp.result_type(site["value"]), 0 if is_plate else site["fn"].event_dim, is_plate)
+    shape, dtype = np.shape(site["value"]), jnp.result_type(site["value"])
+    if is_plate:
+        return ApartSite(shape, dtype, 0, True, None)
+    return ApartSite(shape, dtype, site["fn"].event_dim, False, _known_support(site))
 
 
 def _data_sites(sites: Trace, arrays: tuple[Any, ...]) -> tuple[DataSite, ...]:
@@ -406,10 +411,15 @@ def _data_sites(sites: Trace, arrays: tuple[Any, ...]) -> tuple[DataSite, ...]:
             base = base.base_dist
         if index is None or isinstance(base, MaskedDistribution) or not base._validate_args:
             continue
-        support = site["fn"].support
-        if isinstance(support, constraints.Constraint) and is_checkable(support):
+        support = _known_support(site)
+        if support is not None:
             found.append(DataSite(f"site {name!r} ~ {type(base).__name__}", index, support))
     return tuple(found)
+
+
+def _known_support(site: Message) -> constraints.Constraint | None:
+    support = site["fn"].support
+    return support if isinstance(support, constraints.Constraint) and is_checkable(support) else None
 
 
 def plate_dims(site: Message) -> tuple[str | None, ...]:
