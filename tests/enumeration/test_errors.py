@@ -454,6 +454,67 @@ def test_states_that_meet_an_event_are_noticed(written: Callable[[Any], Any], is
     assert [all(word in str(w.message) for word in ("'x'", "z[..., None]")) for w in caught] == [True] * is_noticed
 
 
+NUMBERS = np.arange(6.0).reshape(2, 3)
+ELEMENTS_MIXED: dict[str, Callable[[Any], Any]] = {
+    "sum": lambda z: z.sum() * jnp.ones(3),
+    "largest": lambda z: z.max() * jnp.ones(3),
+    "first": lambda z: z[0] * jnp.ones(3),
+    "second": lambda z: z[1] * jnp.ones(3),
+    "neighbour": lambda z: jnp.roll(z, 1),
+    "deviation": lambda z: z - z.mean(),
+    "running sum": lambda z: jnp.cumsum(z, axis=-1),
+    "sorted": lambda z: jnp.sort(z, axis=-1),
+}
+ELEMENTS_KEPT: dict[str, Callable[[Any], Any]] = {
+    "number": lambda z: 2.0 * z + z**2,
+    "case": lambda z: jnp.where(z == 1, 2.0, -1.0),
+    "entry": lambda z: jnp.asarray(NUMBERS)[:, 0][z],
+    "row": lambda z: Vindex(NUMBERS)[z, jnp.arange(3)],
+    "one hot": lambda z: jax.nn.one_hot(z, 2) @ NUMBERS[:, 1],
+    "switch": lambda z: jnp.vectorize(lambda k: jax.lax.switch(k, [lambda: 1.0, lambda: 3.0]))(z),
+    "map": lambda z: jax.lax.map(lambda k: 3.0 * k, z),
+    "loop": lambda z: jax.lax.fori_loop(0, 3, lambda _, x: 0.5 * x + z, 0.0 * z),
+    "flat": lambda z: (2.0 * z.reshape(-1)).reshape(z.shape),
+    "there and back": lambda z: jnp.roll(jnp.roll(z, 1), -1),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "is_inside"),
+    [(name, True) for name in ELEMENTS_MIXED | ELEMENTS_KEPT] + [(name, False) for name in ("sum", "largest", "first", "second")],
+)
+def test_elements_that_are_mixed_are_noticed(name: str, is_inside: bool) -> None:
+    """A value that has all states in place of a number gives their sum, and the shapes fit."""
+    written = (ELEMENTS_MIXED | ELEMENTS_KEPT)[name]
+
+    def model() -> None:
+        u = ppl.sample("u", dist.Normal(0.0, 1.0))
+        with ppl.plate("n", 3):
+            z = ppl.sample("z", dist.Bernoulli(0.3), infer={"enumerate": "parallel"})
+            if is_inside:
+                ppl.sample("x", dist.Normal(u + written(z), 1.0), obs=np.array([0.1, 0.2, 0.4]))
+        if not is_inside:
+            ppl.sample("x", dist.Normal(u + written(z)[..., 0], 1.0), obs=0.3)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        nuts(model)()
+    assert [all(word in str(w.message) for word in ("'x'", "'z'", "z.sum()")) for w in caught] == [True] * (name in ELEMENTS_MIXED)
+
+
+def test_elements_of_data_may_be_mixed() -> None:
+    """What other sites do with their own elements is nothing to enumeration."""
+
+    def model(y: Any) -> None:
+        u = ppl.sample("u", dist.Normal(jnp.cumsum(y).sum(), 1.0).expand([3]).to_event(1))
+        z = ppl.sample("z", dist.Categorical(jax.nn.softmax(u)), infer={"enumerate": "parallel"})
+        seen("x", u.sum() + jnp.array([1.0, 2.0, 4.0])[z])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MCMC(NUTS(model), num_warmup=1, num_samples=1, progress_bar=False).run(jax.random.key(0), np.ones(3, np.float32))
+
+
 def test_states_that_meet_other_states_are_noticed() -> None:
     """Those of z, in the dimension of w, which a later site looks up."""
 

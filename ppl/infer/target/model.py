@@ -24,6 +24,7 @@ from ppl.distributions.transforms import IdentityTransform, IndependentTransform
 from ppl.distributions.util import TracedSupport
 from ppl.handlers.enumeration import config_enumerate, is_enumerable, is_marked, without_support
 from ppl.infer.target.enumeration import site_with_dislocated_states
+from ppl.infer.target.mixing import mixed_elements
 from ppl.trace import (
     check_plates,
     check_value,
@@ -190,6 +191,7 @@ class Facts:
         dtype: of the unconstrained position.
         data: observed sites whose value is one of the array arguments.
         enumerated: the shapes of the discrete latent sites that are summed out.
+        enumerated_outside: whether there are some outside of loops.
         max_plate_nesting: the number of batch dimensions that plates use.
         apart: the sites whose values are given from outside.
     """
@@ -202,6 +204,7 @@ class Facts:
     dtype: Any
     data: tuple["DataSite", ...]
     enumerated: dict[str, Shape]
+    enumerated_outside: bool
     max_plate_nesting: int
     apart: dict[str, ApartSite]
 
@@ -290,6 +293,7 @@ def _bound(call: ModelCall, arrays: tuple[Any, ...], check: bool, select: Select
         bound = BoundModel(call, _facts(call, arrays, check, select), baked)
         if bound.facts.enumerated:
             _warn_of_dislocated_states(bound, arrays)
+            _warn_of_mixed_elements(bound, arrays)
     except NEEDS_NUMBERS as error:
         error.add_note(NO_NUMBER)
         raise
@@ -317,6 +321,35 @@ def _warn_of_dislocated_states(bound: BoundModel, arrays: tuple[Any, ...]) -> No
             f"site {found[0]!r}: an enumerated value seems to meet a dimension of an event or of another site, where its states "
             "count as other entries and the log density is wrong; give the value a dimension for each of the event, as in "
             "`z[..., None] * vector`, and index a table with a plate in it by Vindex(table)[z, indices of the plate]",
+            stacklevel=find_stack_level(),
+        )
+
+
+def _warn_of_mixed_elements(bound: BoundModel, arrays: tuple[Any, ...]) -> None:
+    facts, rng = bound.facts, np.random.default_rng(0)
+    is_known = all(map(not_jax_tracer, arrays)) and all(site.transform is not None for site in facts.latents)
+    if not (is_known and facts.enumerated_outside):
+        return
+    position = {site.name: rng.uniform(-1, 1, site.unconstrained_shape).astype(facts.dtype) for site in facts.latents}
+    given = {name: np.zeros(site.shape, site.dtype) for name, site in facts.apart.items()}
+
+    def trace_inside(inputs: Any, *outside: Any) -> Trace:
+        arrays, position = inputs
+        values = {site.name: site.transform(position[site.name]) for site in facts.latents}  # type: ignore[misc]
+        enumerate_sites = handlers.enum(first_available_dim=-1 - facts.max_plate_nesting)
+        return bound.trace(arrays, *outside, enumerate_sites, config_enumerate(), handlers.substitute(data=values | given))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = mixed_elements(trace_inside, (arrays, position))
+        except Exception:  # what is wrong with the model is told elsewhere
+            return
+    if found is not None:
+        warnings.warn(
+            f"site {found.site!r}: its density mixes elements of the enumerated value of {found.enumerated!r}, or picks one of "
+            "them, as z.sum() and z[0] do; but that value has all states, along a dimension of their own, and the log density is "
+            "wrong; give the elements sites of their own (z0, z1, ...), or sample them by DiscreteHMCGibbs",
             stacklevel=find_stack_level(),
         )
 
@@ -388,6 +421,7 @@ def _read_facts(sites: Trace, check: bool, arrays: tuple[Any, ...], apart: froze
         dtype=jnp.result_type(float),
         data=_data_sites(sites, arrays),
         enumerated={name: np.shape(sites[name]["value"]) for name in enumerated},
+        enumerated_outside=any(not sites[name].get("time_dims", 0) for name in enumerated),
         max_plate_nesting=max_plate_nesting(sites),
         apart={name: _apart_site(sites[name]) for name in sites if name in apart},
     )
