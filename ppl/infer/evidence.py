@@ -49,7 +49,7 @@ def enumerated_given_data(run: Callable[[], Any], given: Callable[[Message], Any
     for name, (shape, site) in found.items():
 
         def densities(value: Array, name: str = name) -> list[Array]:
-            return [site_log_prob(site) for site in sample_sites(trace({name: value})).values() if is_known(site)]
+            return [x for site in sample_sites(trace({name: value})).values() if is_known(site) for x in _depending(site)]
 
         dependence = dependences(jax.make_jaxpr(densities)(shape), [identity_of(shape.shape)])
         if all(along is None for along in dependence):
@@ -63,3 +63,10 @@ def enumerated_given_data(run: Callable[[], Any], given: Callable[[Message], Any
             )
         needed.add(name)
     return frozenset(needed)
+
+
+def _depending(site: Message) -> list[Array]:
+    """What depends on all that the density of a site depends on; a series that is given for a part of its loop has no density."""
+    if "_num_given" in site["infer"]:
+        return [x for x in jax.tree.leaves(site["fn"]) if isinstance(x, jax.Array)]
+    return [site_log_prob(site)]

@@ -175,7 +175,20 @@ def test_only_what_data_depend_on_is_enumerated_in_predictions() -> None:
         z = ppl.sample("z", dist.Bernoulli(0.3), infer={"enumerate": "sequential"})
         ppl.sample("x", dist.Normal(z, 1.0), obs=1.0)
 
-    for refused, words in ((infinite, "'k' ~ Poisson has no finite support"), (sequential, "'z' has infer=.*sequential")):
+    def forecast() -> None:
+        def step(z: Any, _: Any) -> tuple[Any, Any]:
+            z = ppl.sample("z", dist.Bernoulli(0.2 + 0.6 * z))
+            return z, ppl.sample("y", dist.Normal(z, 0.1))
+
+        with handlers.condition(data={"y": jnp.zeros(2)}):
+            scan(step, 0, None, length=4)
+
+    cases = (
+        (infinite, "'k' ~ Poisson has no finite support"),
+        (sequential, "'z' has infer=.*sequential"),
+        (forecast, "'y' in a loop of 4 steps.*obs_mask=known"),
+    )
+    for refused, words in cases:
         with pytest.raises(NotImplementedError, match=words):
             Predictive(refused, num_samples=3, infer_discrete=True)(0)
 
