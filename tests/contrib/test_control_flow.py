@@ -1,3 +1,5 @@
+import copy
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -187,6 +189,19 @@ def test_the_density_is_differentiable_in_a_series():
     bump = np.zeros_like(X)
     bump[2, 1] = h
     assert np.allclose(gradient[2, 1], (density(X + bump) - density(X - bump)) / (2 * h), rtol=2e-2, atol=1e-2)
+
+
+def test_a_site_of_a_loop_tells_its_parameters():
+    def step(total, y):
+        sample("y", dist.Normal(total + y, 2.0), obs=y)
+        return total + 1.0, None
+
+    fn = run(lambda: scan(step, 0.0, jnp.arange(4.0)))["y"]["fn"]
+    np.testing.assert_allclose(fn.loc, [0.0, 2.0, 4.0, 6.0])
+    np.testing.assert_allclose(np.broadcast_to(fn.scale, 4), 2.0)
+    assert copy.deepcopy(fn).loc.shape == (4,)
+    with pytest.raises(AttributeError, match="'StackedDistribution' object has no attribute 'rate'"):
+        fn.rate
 
 
 def test_supports_that_depend_on_the_step_are_stacked():

@@ -38,6 +38,13 @@ class StackedDistribution(Distribution):
         self.step_ndim = step_ndim
         super().__init__((length, *base_dist.batch_shape), base_dist.event_shape, validate_args=validate_args)
 
+    def __getattr__(self, name: str) -> Any:
+        """A parameter of the family, with time as its first dimension (of size 1 if it is the same in all steps)."""
+        base = self.__dict__.get("base_dist")
+        if base is not None and name in base.arg_constraints:
+            return getattr(base, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def _each(self, fn: Callable[..., Any], *args: Any, in_axes: tuple[Any, ...] = (), out_axes: int = 0) -> Any:
         """`fn(d, *args)` for the distribution `d` of every step; once, with an axis of size 1, if it is the same in all."""
         leaves, structure = jax.tree.flatten(self.base_dist)

@@ -20,6 +20,7 @@ from ppl.trace import sample_sites, unscaled_log_prob
 __all__ = ["ElementsMixed", "mixed_elements"]
 
 MAX_EQUATIONS = 100_000  # to walk through, for all sites together
+MAX_ELEMENTS = 1_000_000  # of the values for which densities are computed
 
 TraceInside = Callable[..., Trace]
 
@@ -126,7 +127,7 @@ def mixed_elements(trace_inside: TraceInside, arrays: PyTree) -> ElementsMixed |
         return None
     values = {name: own.value for name, own in spread.items()}
     suspects = _suspects(sites_with, spread, values, arrays)
-    if not suspects:
+    if not suspects or sum(value.size for value in values.values()) > MAX_ELEMENTS:
         return None
     run = jax.jit(lambda values, arrays: [_log_prob(site) for site in sites_with(values, arrays)])
     before = [np.asarray(x) for x in run(values, arrays)]
