@@ -201,7 +201,7 @@ def test_a_site_of_a_loop_tells_its_parameters():
     np.testing.assert_allclose(np.broadcast_to(fn.scale, 4), 2.0)
     assert copy.deepcopy(fn).loc.shape == (4,)
     with pytest.raises(AttributeError, match="'StackedDistribution' object has no attribute 'rate'"):
-        fn.rate
+        _ = fn.rate
 
 
 def test_supports_that_depend_on_the_step_are_stacked():
