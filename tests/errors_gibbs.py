@@ -193,10 +193,16 @@ DISCRETE = [
         "MixedHMC: no discrete site", lambda: alone(MixedHMC(HMC(two))), ValueError, ("MixedHMC", "no discrete latent", "HMC alone")
     ),
     Case(
-        "HMCGibbs: a user's kernel inside",
+        "HMCGibbs: a user's kernel without a model",
         lambda: HMCGibbs(Plain(), keep, ["a"]),
         ValueError,
         ("HMCGibbs", "inner_kernel", "Gibbs(["),
+    ),
+    Case(
+        "HMCECS: a user's kernel inside",
+        lambda: HMCECS(Plain()),
+        ValueError,
+        ("HMCECS", "inner_kernel", "such as NUTS(model)"),
     ),
     Case(
         "DiscreteHMCGibbs: a start between states",

@@ -63,6 +63,7 @@ __all__ = [
     "SitesSpec",
     "any_changed",
     "check_inner",
+    "check_inner_or_own",
     "conditioned",
     "discrete_gibbs_sweep",
     "discrete_latent_sites",
@@ -576,11 +577,21 @@ def check_inner(name: str, kernel: Any) -> TargetKernel:
     return kernel
 
 
+def check_inner_or_own(name: str, kernel: Any) -> Any:
+    """The inner kernel, or one that the user wrote on a model: a block as well.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    is_own = isinstance(kernel, MCMCKernel) and not isinstance(kernel, TargetKernel) and hasattr(kernel, "model")
+    return kernel if is_own else check_inner(name, kernel)
+
+
 class DiscreteBlocks(Gibbs):
     """Kernels on all sites of a model: on its discrete ones by their states, on the others by an inner kernel."""
 
-    def __init__(self, inner_kernel: TargetKernel, *, random_walk: bool = False, modified: bool = False) -> None:
-        inner = check_inner(type(self).__name__, inner_kernel)
+    def __init__(self, inner_kernel: MCMCKernel, *, random_walk: bool = False, modified: bool = False) -> None:
+        inner = check_inner_or_own(type(self).__name__, inner_kernel)
         block = DiscreteGibbs(inner.model, random_walk=random_walk, modified=modified)
         super().__init__([(block, self._discrete_sites), (inner, None)])
 
@@ -589,6 +600,6 @@ class DiscreteBlocks(Gibbs):
         if not names:
             raise ValueError(
                 f"{type(self).__name__}: the model has no discrete latent site to update; use "
-                f"{type(self.inner_kernel).__name__} alone"
+                f"{type(self.blocks[1][0]).__name__} alone"
             )
         return names

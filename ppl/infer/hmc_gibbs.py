@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from ppl.infer.facade import TargetKernel
-from ppl.infer.gibbs import CustomGibbs, DiscreteBlocks, Gibbs, GibbsUpdateFn, check_inner
+from ppl.infer.gibbs import CustomGibbs, DiscreteBlocks, Gibbs, GibbsUpdateFn, check_inner_or_own
 from ppl.infer.hmcecs import HMCECS, HMCECSState
+from ppl.infer.kernel import MCMCKernel
 
 __all__ = ["HMCECS", "DiscreteHMCGibbs", "HMCECSState", "HMCGibbs", "HMCGibbsState"]
 
@@ -33,7 +33,7 @@ class HMCGibbs(Gibbs):
     """Some sites are drawn by a user's function, the others moved by a kernel on continuous sites.
 
     Args:
-        inner_kernel: HMC, NUTS or another kernel that is built from the model.
+        inner_kernel: HMC, NUTS or another kernel that is built from the model; also one of your own that can be a block of `Gibbs`.
         gibbs_fn: called as `gibbs_fn(rng_key=, gibbs_sites=, hmc_sites=)` with dicts of constrained values; `hmc_sites` has the
             deterministic sites too. Returns a dict with new values of exactly the Gibbs sites. It must leave their distribution
             given the others and the data as it is, as a draw from the full conditional distribution does.
@@ -65,8 +65,8 @@ class HMCGibbs(Gibbs):
 
     state_type = HMCGibbsState
 
-    def __init__(self, inner_kernel: TargetKernel, gibbs_fn: GibbsUpdateFn, gibbs_sites: Sequence[str]) -> None:
-        inner = check_inner("HMCGibbs", inner_kernel)
+    def __init__(self, inner_kernel: MCMCKernel, gibbs_fn: GibbsUpdateFn, gibbs_sites: Sequence[str]) -> None:
+        inner = check_inner_or_own("HMCGibbs", inner_kernel)
         if isinstance(gibbs_sites, str) or not isinstance(gibbs_sites, Iterable):
             raise ValueError(f"HMCGibbs: gibbs_sites must be a list of names, found {gibbs_sites!r}; write [{gibbs_sites!r}]")
         super().__init__([(CustomGibbs(gibbs_fn), list(gibbs_sites)), (inner, None)])
@@ -78,7 +78,7 @@ class DiscreteHMCGibbs(DiscreteBlocks):
     All discrete latent sites that are not marked for enumeration (`infer={"enumerate": "parallel"}`) are updated.
 
     Args:
-        inner_kernel: HMC, NUTS or another kernel that is built from the model.
+        inner_kernel: HMC, NUTS or another kernel that is built from the model; also one of your own that can be a block of `Gibbs`.
         random_walk: propose a state uniformly from the support, instead of from the full conditional distribution.
         modified: never propose the state at hand.
 

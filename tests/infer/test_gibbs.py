@@ -36,6 +36,7 @@ from ppl.infer.gibbs import (
 )
 from ppl.infer.hmc_gibbs import DiscreteHMCGibbs, HMCGibbs, HMCGibbsState
 from ppl.infer.mcmc import MCMCKernel
+from ppl.infer.util import potential_energy
 
 Z_LIMIT, RED = 5.0, 7.0
 VARIANTS: dict[str, dict[str, bool]] = {
@@ -241,21 +242,53 @@ def test_elements_that_no_factor_mixes_are_updated_at_a_time() -> None:
 # Whole runs
 
 
-def test_two_normals_in_a_run() -> None:
-    """Means 4/9, variances 20/9, correlation -.8: 5 standard errors at an autocorrelation time of 10 or less."""
-    kernel = HMCGibbs(NUTS(joint_laws.two_normals), joint_laws.draw_x, ["x"])
-    mcmc = MCMC(kernel, num_warmup=500, num_samples=5000, num_chains=4, progress_bar=False)
+class Placed(NamedTuple):
+    z: Any
+    rng_key: Any
+
+
+class Steps(MCMCKernel):
+    """A user's random walk on the constrained values of its sites."""
+
+    sample_field = "z"
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def init(self, rng_key: Any, num_warmup: int, init_params: Any, model_args: Any, model_kwargs: Any) -> Placed:
+        return Placed(init_params, rng_key)
+
+    def sample(self, state: Placed, model_args: Any, model_kwargs: Any) -> Placed:
+        rng_key, k_step, k_accept = random.split(state.rng_key, 3)
+        proposal = {name: x + 2 * random.normal(k_step, jnp.shape(x)) for name, x in state.z.items()}
+        before, after = (potential_energy(self.model, model_args, model_kwargs, z) for z in (state.z, proposal))
+        accepted = random.uniform(k_accept) < jnp.exp(before - after)
+        return Placed(jax.tree.map(lambda new, old: jnp.where(accepted, new, old), proposal, state.z), rng_key)
+
+    def refresh(self, state: Placed, model_args: Any, model_kwargs: Any) -> Placed:
+        return state
+
+    def wrap_model(self, wrapper: Any) -> "Steps":
+        return Steps(wrapper(self.model))
+
+
+@pytest.mark.parametrize(("inner", "length", "time"), [(NUTS, 5000, 10), (Steps, 20_000, 20)])
+def test_two_normals_in_a_run(inner: Any, length: int, time: int) -> None:
+    """Means 4/9, variances 20/9, correlation -.8: 5 standard errors at an autocorrelation time of `time` or less."""
+    kernel = HMCGibbs(inner(joint_laws.two_normals), joint_laws.draw_x, ["x"])
+    mcmc = MCMC(kernel, num_warmup=500, num_samples=length, num_chains=4, progress_bar=False)
     mcmc.run(random.key(0), 1.0)
     x, y = (np.asarray(mcmc.get_samples()[name], np.float64) for name in "xy")
-    size = 20_000 / 10
+    size = 4 * length / time
     assert max(abs(x.mean() - 4 / 9), abs(y.mean() - 4 / 9)) < 5 * np.sqrt(20 / 9 / size)
     assert max(abs(x.var() - 20 / 9), abs(y.var() - 20 / 9)) < 5 * 20 / 9 * np.sqrt(2 / size)
     assert abs(np.corrcoef(x, y)[0, 1] + 0.8) < 5 * 0.36 / np.sqrt(size)
 
 
-def test_the_mixture_in_a_run() -> None:
+@pytest.mark.parametrize("inner", [NUTS, Steps])
+def test_the_mixture_in_a_run(inner: Any) -> None:
     """Mean 1.3, variance 4.36, weights .15, .3, .3, .25: 5 standard errors, by effective sizes."""
-    kernel = DiscreteHMCGibbs(NUTS(joint_laws.mixture), modified=True)
+    kernel = DiscreteHMCGibbs(inner(joint_laws.mixture), modified=True)
     mcmc = MCMC(kernel, num_warmup=500, num_samples=100_000, num_chains=2, progress_bar=False)
     mcmc.run(random.key(0))
     assert joint_laws.mixture_deviation(mcmc.get_samples(group_by_chain=True)) < Z_LIMIT
