@@ -32,6 +32,7 @@ __all__ = [
     "current_stack",
     "default_process_message",
     "describe_plates",
+    "innermost",
     "isolated",
 ]
 
@@ -246,7 +247,7 @@ def _add_note(error: Exception, msg: Message, drawing: bool) -> None:
     fn = msg.get("fn")
     if msg["type"] == "sample":
         batch_shape, event_shape = getattr(fn, "batch_shape", "unknown"), getattr(fn, "event_shape", "unknown")
-        text += f" ~ {_family(fn)} (batch shape {batch_shape}, event shape {event_shape})"
+        text += f" ~ {type(innermost(fn)).__name__} (batch shape {batch_shape}, event shape {event_shape})"
         if drawing and msg["kwargs"].get("rng_key") is None:
             text += ", without a random key: run the model inside `handlers.seed`, or pass `rng_key`"
     frames = msg.get("cond_indep_stack")
@@ -256,11 +257,11 @@ def _add_note(error: Exception, msg: Message, drawing: bool) -> None:
     error.add_note(text + (f"; {caller}" if caller else ""))
 
 
-def _family(fn: Any) -> str:
-    """The name of a distribution's class, below the wrappers that plates, masks and `to_event` put around it."""
+def innermost(fn: Any) -> Any:
+    """A distribution below the wrappers that plates, masks and `to_event` put around it."""
     while isinstance(fn, ExpandedDistribution | Independent | MaskedDistribution):
         fn = fn.base_dist
-    return type(fn).__name__
+    return fn
 
 
 def describe_plates(frames: Sequence[CondIndepStackFrame]) -> str:

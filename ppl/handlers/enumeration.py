@@ -18,7 +18,7 @@ from ppl.distributions.distribution import Distribution, ExpandedDistribution, I
 from ppl.distributions.util import TracedSupport, reshaped
 from ppl.handlers.structure import infer_config
 from ppl.handlers.values import Lookup
-from ppl.stack import Messenger, acts_inside, current_stack, describe_plates
+from ppl.stack import Messenger, acts_inside, current_stack, describe_plates, innermost
 from ppl.util import describe
 
 __all__ = [
@@ -548,11 +548,8 @@ def without_support(
 ) -> str:
     """Why a distribution without `enumerate_support` cannot be enumerated, or handled otherwise, and what to do."""
     if isinstance(fn, Independent) and fn.base_dist.has_enumerate_support:
-        base = fn.base_dist
-        while isinstance(base, ExpandedDistribution):
-            base = base.base_dist
         return (
-            f"~ {type(base).__name__}.to_event has a finite support for each entry of its event, but an event is "
+            f"~ {type(innermost(fn)).__name__}.to_event has a finite support for each entry of its event, but an event is "
             f"{handled} as a whole: put the entries into a plate instead of .to_event"
         )
     return f"~ {type(fn).__name__} has no finite support that can be {handled}: {cure}"

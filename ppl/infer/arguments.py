@@ -25,14 +25,14 @@ def check_number(kernel: str, name: str, value: Any, low: float, high: float = f
         raise ValueError(f"{kernel}: {name} must be {limits}, found {value!r}")
 
 
-def check_count(owner: str, name: str, value: Any) -> None:
+def check_count(owner: str, name: str, value: Any, minimum: int = 1) -> None:
     """Check an argument of a kernel or function.
 
     Raises:
-        ValueError: if it is no whole number, at least 1.
+        ValueError: if it is no whole number, at least `minimum`.
     """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{owner}: {name} must be a whole number, at least 1; found {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < minimum:
+        raise ValueError(f"{owner}: {name} must be a whole number, at least {minimum}; found {value!r}")
 
 
 def check_flag(kernel: str, name: str, value: Any) -> None:

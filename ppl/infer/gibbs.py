@@ -13,6 +13,7 @@ from ppl import _random as random
 from ppl import handlers
 from ppl._typing import Array, Key, Message, PyTree, Trace
 from ppl.distributions import constraints
+from ppl.distributions.distribution.validation import holds
 from ppl.distributions.util import TracedSupport
 from ppl.handlers.enumeration import is_marked
 from ppl.infer.binding import Binding
@@ -447,7 +448,7 @@ def _check_start(name: str, value: Any, shape: tuple[int, ...], dtype: np.dtype)
 
 
 def _check_in_support(name: str, value: Any, support: constraints.Constraint | None) -> None:
-    if support is not None and not_jax_tracer(value) and not np.all(support(np.asarray(value))):
+    if support is not None and not_jax_tracer(value) and not holds(support, np.asarray(value)).all():
         raise ValueError(f"init_params: site {name!r} must start within its support, {support}; found {value!r}")
 
 

@@ -14,6 +14,7 @@ from ppl._random import is_typed
 from ppl._typing import Key, PyTree
 from ppl.diagnostics import live_diagnostics, print_summary
 from ppl.infer import inferencedata
+from ppl.infer.arguments import check_count
 from ppl.infer.kernel import MCMCKernel
 from ppl.infer.launch import Launch, is_traced, key_of_chain, stack_carries, unstack_carry
 from ppl.infer.results import Results, without_site
@@ -28,13 +29,6 @@ from ppl.util import as_key, find_stack_level
 __all__ = ["MCMC", "MCMCKernel"]
 
 CHAIN_METHODS = ("parallel", "sequential", "vectorized")
-
-
-def _check_count(name: str, value: Any, minimum: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise ValueError(f"MCMC: {name} must be a whole number, found {value!r} of type {type(value).__name__}")
-    if value < minimum:
-        raise ValueError(f"MCMC: {name} must be at least {minimum}, found {value}")
 
 
 class MCMC:
@@ -87,14 +81,14 @@ class MCMC:
     ) -> None:
         if not isinstance(sampler, MCMCKernel):
             raise TypeError(_not_a_kernel(sampler))
-        _check_count("num_warmup", num_warmup, 0)
-        _check_count("thinning", thinning, 1)
-        _check_count("num_samples", num_samples, 1)
+        check_count("MCMC", "num_warmup", num_warmup, 0)
+        check_count("MCMC", "thinning", thinning)
+        check_count("MCMC", "num_samples", num_samples)
         if num_samples < thinning:
             raise ValueError(f"MCMC: num_samples must be at least thinning={thinning}, found {num_samples}; thin less or draw more")
-        _check_count("num_chains", num_chains, 1)
+        check_count("MCMC", "num_chains", num_chains)
         if progress_rate is not None:
-            _check_count("progress_rate", progress_rate, 1)
+            check_count("MCMC", "progress_rate", progress_rate)
         if postprocess_fn is not None and not callable(postprocess_fn):
             raise TypeError(f"MCMC: postprocess_fn must be a function of one draw, found {postprocess_fn!r}")
         self.sampler = sampler
@@ -235,15 +229,18 @@ class MCMC:
         )
         return launch, fields
 
-    def _prepare(self, launch: Launch, keys: Key, extra_fields: Sequence[str]) -> None:
+    def _prepare(self, launch: Launch, keys: Key, extra_fields: Sequence[str]) -> PyTree:
         """Have the compiler work on all programs at a time, while the later ones are traced.
+
+        Returns:
+            Shapes and types of a carry; None where they are not known before the start.
 
         Raises:
             ValueError: if a site to be dropped is not there.
         """
-        carry = launch.prepare(keys)
+        started = carry = launch.prepare(keys)
         if carry is None or callable(self.chain_method):
-            return
+            return started
         row = self._row(launch, carry)[launch.sample_field]
         dropped = [name for name in extra_fields if name.startswith("~")]
         shape = jax.eval_shape(self._finish(launch), row, launch.inputs) if dropped else None
@@ -255,6 +252,7 @@ class MCMC:
             carry = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((self.num_chains, *leaf.shape), leaf.dtype), carry)
         prepare_advance(launch.programs, process, carry, launch.inputs)
         prepare_finish(launch.programs, self._finish_name(), self._finish(launch), row, launch.inputs)
+        return started
 
     def _row(self, launch: Launch, carry: PyTree) -> dict[str, Any]:
         """Shapes and types of what is read of one chain in an iteration."""
@@ -296,8 +294,8 @@ class MCMC:
             rows, samples = self._run_as_one(launch, keys, carries, init_params, num_warmup + num_samples, thinning)
             interrupted = False
         else:
-            self._prepare(launch, keys, extra_fields)
-            carries = self._start(launch, resumed, before, keys, launch.prepare(keys))
+            expected = self._prepare(launch, keys, extra_fields)
+            carries = self._start(launch, resumed, before, keys, expected)
             draws = self._room(launch, carries[0], extra_fields, thinning.kept) if thinning.step else None
             execution = self._run_chains(launch, carries, num_warmup + num_samples, num_warmup, thinning, draws)
             self._carries, interrupted = execution.carries, execution.interrupted
@@ -321,10 +319,7 @@ class MCMC:
         try:
             carry = launch.carry_of(resumed, before)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"MCMC: post_warmup_state, of type {type(resumed).__name__}, is no state of this kernel on this model; pass what "
-                "post_warmup_state or last_state was after a run of it, or None to warm up again"
-            ) from error
+            raise ValueError(_no_state(resumed)) from error
         carries = [carry] if is_one else unstack_carry(carry, self.num_chains)
         return [launch.with_key(carry, keys, i) for i, carry in enumerate(carries)]
 
@@ -490,10 +485,7 @@ def _check_state(state: Any, expected: Any, batch: tuple[int, ...]) -> None:
     """Raise a `ValueError` unless a state has the parts of an expected one, with their shapes behind those of the batch."""
     found, wanted = (dict(jax.tree_util.tree_leaves_with_path(tree)) for tree in (state, expected))
     if type(state) is not type(expected) or found.keys() != wanted.keys():
-        raise ValueError(
-            f"MCMC: post_warmup_state, of type {type(state).__name__}, is no state of this kernel on this model, which has "
-            f"{type(expected).__name__}s; pass what post_warmup_state or last_state was after a run of it, or None to warm up again"
-        )
+        raise ValueError(_no_state(state, f", which has {type(expected).__name__}s"))
     for path, leaf in found.items():
         shape = (*batch, *np.shape(wanted[path]))
         if np.shape(leaf) != shape and not is_typed(leaf):
@@ -502,6 +494,13 @@ def _check_state(state: Any, expected: Any, batch: tuple[int, ...]) -> None:
                 f"MCMC: post_warmup_state does not fit: its {name} has shape {np.shape(leaf)}, expected {shape}; a state continues "
                 "a run of the same kernel and settings, with data of the same shapes and as many chains; else warm up again"
             )
+
+
+def _no_state(state: Any, others: str = "") -> str:
+    return (
+        f"MCMC: post_warmup_state, of type {type(state).__name__}, is no state of this kernel on this model{others}; pass what "
+        "post_warmup_state or last_state was after a run of it, or None to warm up again"
+    )
 
 
 def _check_batch(state: Any, num_chains: int) -> None:

@@ -14,6 +14,7 @@ from ppl.infer.algorithms.discrete import DiscreteProposal
 from ppl.infer.algorithms.fused import fused_target
 from ppl.infer.algorithms.mixed import MixedHMC as MixedTransition
 from ppl.infer.algorithms.mixed import Move
+from ppl.infer.arguments import check_count
 from ppl.infer.binding import Binding
 from ppl.infer.gibbs import DiscreteBlocks
 from ppl.infer.gibbs_process import ChainBlock, GibbsChain, GibbsProcess
@@ -160,11 +161,7 @@ class MixedHMC(DiscreteBlocks):
                 "NUTS use DiscreteHMCGibbs"
             )
         if num_discrete_updates is not None:
-            is_count = isinstance(num_discrete_updates, int | np.integer) and not isinstance(num_discrete_updates, bool)
-            if not is_count or num_discrete_updates < 1:
-                raise ValueError(
-                    f"MixedHMC: num_discrete_updates must be a whole number, at least 1; found {num_discrete_updates!r}"
-                )
+            check_count("MixedHMC", "num_discrete_updates", num_discrete_updates)
         super().__init__(inner_kernel, random_walk=random_walk, modified=modified)
         self._num_discrete_updates = num_discrete_updates
 

@@ -247,8 +247,8 @@ class Placed(NamedTuple):
     rng_key: Any
 
 
-class Steps(MCMCKernel):
-    """A user's random walk on the constrained values of its sites."""
+class Recall(MCMCKernel):
+    """A user's kernel on the constrained values of its sites, which stays where it starts."""
 
     sample_field = "z"
 
@@ -259,17 +259,24 @@ class Steps(MCMCKernel):
         return Placed(init_params, rng_key)
 
     def sample(self, state: Placed, model_args: Any, model_kwargs: Any) -> Placed:
+        return state
+
+    def refresh(self, state: Placed, model_args: Any, model_kwargs: Any) -> Placed:
+        return state
+
+    def wrap_model(self, wrapper: Any) -> "Recall":
+        return type(self)(wrapper(self.model))
+
+
+class Steps(Recall):
+    """The same as a random walk."""
+
+    def sample(self, state: Placed, model_args: Any, model_kwargs: Any) -> Placed:
         rng_key, k_step, k_accept = random.split(state.rng_key, 3)
         proposal = {name: x + 2 * random.normal(k_step, jnp.shape(x)) for name, x in state.z.items()}
         before, after = (potential_energy(self.model, model_args, model_kwargs, z) for z in (state.z, proposal))
         accepted = random.uniform(k_accept) < jnp.exp(before - after)
         return Placed(jax.tree.map(lambda new, old: jnp.where(accepted, new, old), proposal, state.z), rng_key)
-
-    def refresh(self, state: Placed, model_args: Any, model_kwargs: Any) -> Placed:
-        return state
-
-    def wrap_model(self, wrapper: Any) -> "Steps":
-        return Steps(wrapper(self.model))
 
 
 @pytest.mark.parametrize(("inner", "length", "time"), [(NUTS, 5000, 10), (Steps, 20_000, 20)])
@@ -561,32 +568,6 @@ def test_blocks_may_name_a_method_each() -> None:
     mcmc = MCMC(kernel, num_warmup=2, num_samples=2, progress_bar=False)
     mcmc.run(jax.random.key(0))
     assert mcmc.get_samples()["k"].shape == (2,)
-
-
-class Recalled(NamedTuple):
-    z: Any
-    rng_key: Any
-
-
-class Recall(MCMCKernel):
-    """Stays where it starts, which must be where the chain is."""
-
-    sample_field = "z"
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-
-    def init(self, rng_key: Any, num_warmup: int, init_params: Any, model_args: Any, model_kwargs: Any) -> Recalled:
-        return Recalled(init_params, rng_key)
-
-    def sample(self, state: Recalled, model_args: Any, model_kwargs: Any) -> Recalled:
-        return state
-
-    def refresh(self, state: Recalled, model_args: Any, model_kwargs: Any) -> Recalled:
-        return state
-
-    def wrap_model(self, wrapper: Any) -> "Recall":
-        return Recall(wrapper(self.model))
 
 
 @pytest.mark.parametrize("given", [None, 0.75])

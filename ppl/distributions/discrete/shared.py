@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ppl._typing import Array
+from ppl._typing import Array, Shape
 from ppl.distributions.discrete.numerics import to_float
 from ppl.distributions.distribution.base import Distribution
 from ppl.distributions.util import TracedSupport, is_concrete
@@ -33,21 +33,19 @@ def support_values(d: Distribution, low: int, high: int, expand: bool) -> Array:
     They are concrete also where the caller is traced, so that densities and models can make use of knowing them.
     """
     dtype = jax.dtypes.canonicalize_dtype(np.int64)
-    if not expand:
-        return _range(low, high, len(d.batch_shape), dtype)
-    values = np.arange(low, high + 1, dtype=dtype).reshape((-1,) + (1,) * len(d.batch_shape))
-    return _concrete(np.ascontiguousarray(np.broadcast_to(values, (len(values), *d.batch_shape))))
+    if expand:
+        return _integers(low, high, d.batch_shape, dtype)
+    return _kept_integers(low, high, (1,) * len(d.batch_shape), dtype)
 
 
-@lru_cache(maxsize=32)
-def _range(low: int, high: int, num_axes: int, dtype: Any) -> Array:
-    """The integers from `low` to `high`, with so many axes of size 1 behind: a model asks for them each time it is traced."""
-    return _concrete(np.arange(low, high + 1, dtype=dtype).reshape((-1,) + (1,) * num_axes))
-
-
-def _concrete(values: np.ndarray) -> Array:
+def _integers(low: int, high: int, batch_shape: Shape, dtype: Any) -> Array:
+    values = np.arange(low, high + 1, dtype=dtype).reshape((-1,) + (1,) * len(batch_shape))
     with jax.ensure_compile_time_eval():
-        return jax.device_put(values)
+        return jax.device_put(np.ascontiguousarray(np.broadcast_to(values, (len(values), *batch_shape))))
+
+
+# A model asks for the states of its sites each time that it is traced.
+_kept_integers = lru_cache(maxsize=32)(_integers)
 
 
 def common_integer(d: Distribution, name: str, x: Any) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from ppl._typing import Array, Message
 from ppl.distributions import validation_enabled
 from ppl.infer.target.density import Target, bound_trace
+from ppl.stack import innermost
 from ppl.trace import sample_sites, site_log_prob
 
 __all__ = ["explain", "is_impossible"]
@@ -60,7 +61,7 @@ def _density_reason(name: str, site: Message, log_prob: np.ndarray) -> str | Non
     """Why the log density of a site is not finite, or None if it is."""
     value = np.asarray(site["value"])
     kind = "observed" if site["is_observed"] else "latent"
-    fn = type(_innermost(site["fn"])).__name__
+    fn = type(innermost(site["fn"])).__name__
     bad = ~np.isfinite(log_prob)
     if not bad.any():
         return None
@@ -92,16 +93,6 @@ def _in_best_state(site: Message, log_prob: np.ndarray) -> np.ndarray:
     return log_prob.max(axes, keepdims=True) if axes else log_prob
 
 
-def _innermost(fn: Any) -> Any:
-    while getattr(fn, "base_dist", None) is not None and type(fn).__name__ in (
-        "Independent",
-        "ExpandedDistribution",
-        "MaskedDistribution",
-    ):
-        fn = fn.base_dist
-    return fn
-
-
 def _inside(site: Message, value: Any) -> bool:
     try:
         return bool(np.all(np.asarray(site["fn"].support(np.asarray(value)))))
@@ -111,7 +102,7 @@ def _inside(site: Message, value: Any) -> bool:
 
 def _parameters(fn: Any, where: tuple[int, ...]) -> str:
     """The parameters of a distribution for one element of its batch, in words."""
-    fn = _innermost(fn)
+    fn = innermost(fn)
     parts = []
     for name, parameter in fn.get_args().items():
         array = np.asarray(parameter) if not isinstance(parameter, str) and np.ndim(parameter) <= 3 else None

@@ -22,8 +22,6 @@ __all__ = ["ElementsMixed", "mixed_elements"]
 MAX_EQUATIONS = 100_000  # to walk through, for all sites together
 MAX_ELEMENTS = 1_000_000  # of the values for which densities are computed
 
-TraceInside = Callable[..., Trace]
-
 
 class ElementsMixed(NamedTuple):
     """A site whose density mixes elements of an enumerated one."""
@@ -100,25 +98,26 @@ class _Given(Messenger):
             msg["value"] = self.values[msg["name"]]
 
 
-def mixed_elements(trace_inside: TraceInside, arrays: PyTree) -> ElementsMixed | None:
+def mixed_elements(trace: Callable[[PyTree], Trace], arrays: PyTree) -> ElementsMixed | None:
     """A site whose density mixes elements of an enumerated value from outside of loops, if there is one.
 
     It is read off the computation which densities may do so. Whether they do, is tried out.
 
     Args:
-        trace_inside: `(arrays, *handlers)` to the trace of the model inside of these, with discrete sites enumerated.
+        trace: a function of `arrays` to the trace of the model, with discrete sites enumerated.
         arrays: what it needs of numbers.
     """
     spread: dict[str, _Spread] = {}
     names: list[str] = []
 
     def look(arrays: PyTree) -> None:
-        for name, site in sample_sites(trace_inside(arrays)).items():
+        for name, site in sample_sites(trace(arrays)).items():
             if "_slot" in site["infer"] and "_loop" not in site["infer"]:
                 spread[name] = _Spread.of(site)
 
     def sites_with(values: Mapping[str, Any], arrays: PyTree) -> list[Message]:
-        sites = sample_sites(trace_inside(arrays, _Given(values)))
+        with _Given(values):
+            sites = sample_sites(trace(arrays))
         names[:] = sites
         return list(sites.values())
 

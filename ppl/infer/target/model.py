@@ -333,16 +333,15 @@ def _warn_of_mixed_elements(bound: BoundModel, arrays: tuple[Any, ...]) -> None:
     position = {site.name: rng.uniform(-1, 1, site.unconstrained_shape).astype(facts.dtype) for site in facts.latents}
     given = {name: np.zeros(site.shape, site.dtype) for name, site in facts.apart.items()}
 
-    def trace_inside(inputs: Any, *outside: Any) -> Trace:
+    def trace(inputs: Any) -> Trace:
         arrays, position = inputs
         values = {site.name: site.transform(position[site.name]) for site in facts.latents}  # type: ignore[misc]
-        enumerate_sites = handlers.enum(first_available_dim=-1 - facts.max_plate_nesting)
-        return bound.trace(arrays, *outside, enumerate_sites, config_enumerate(), handlers.substitute(data=values | given))
+        return bound.enumerated_trace(arrays, handlers.substitute(data=values | given))
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            found = mixed_elements(trace_inside, (arrays, position))
+            found = mixed_elements(trace, (arrays, position))
         except Exception:  # what is wrong with the model is told elsewhere
             return
     if found is not None:
