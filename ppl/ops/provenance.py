@@ -6,7 +6,7 @@ from typing import Any
 import jax
 from jax.extend.core import Jaxpr, Literal
 
-from ppl._jaxprs import inner_jaxprs
+from ppl._jaxprs import inner_jaxprs, scan_counts
 from ppl._typing import PyTree
 
 __all__ = ["eval_provenance"]
@@ -57,7 +57,7 @@ def _outputs(eqn: Any, inputs: list[Names]) -> list[Names]:
     """The dependencies of one equation's outputs: inside the programs that it calls, or all of its inputs for each."""
     params = eqn.params
     if eqn.primitive.name == "scan":
-        consts, carry = params["num_consts"], params["num_carry"]
+        consts, carry = scan_counts(eqn)
         return _loop(params["jaxpr"].jaxpr, inputs[:consts], inputs[consts : consts + carry], inputs[consts + carry :])
     if eqn.primitive.name == "while":
         c, b = params["cond_nconsts"], params["body_nconsts"]

@@ -51,8 +51,22 @@ def test_nothing_is_said_to_other_compilers(monkeypatch):
 
 
 def test_options_that_a_compiler_does_not_know_are_left_out():
-    compiled = compile_lowered(jax.jit(lambda x: x + 1.0).lower(1.0), {"xla_no_such_option": True})
+    class Asked:
+        """A program that keeps the options it was compiled with in the end."""
+
+        def __init__(self):
+            self.lowered = jax.jit(lambda x: x + 1.0).lower(1.0)
+
+        def compile(self, options):
+            compiled = self.lowered.compile(options)
+            self.options = options
+            return compiled
+
+    asked = Asked()
+    known = {"xla_backend_optimization_level": 0}
+    compiled = compile_lowered(asked, {"xla_no_such_option": True, **known, "xla_nor_this": 1})
     assert compiled(1.0) == 2.0
+    assert asked.options == known
 
 
 def test_other_refusals_are_the_callers():

@@ -44,10 +44,11 @@ def _longest(jaxpr: Jaxpr) -> int:
 
 
 def compile_lowered(lowered: Any, options: Options) -> Any:
-    """The compiled program; without the options where this compiler does not know them."""
+    """The compiled program; without those of the options that this compiler does not know."""
     try:
         return lowered.compile(options)
     except jax.errors.JaxRuntimeError as error:
-        if not options or "compile option" not in str(error):
+        known = {name: value for name, value in options.items() if f"No such compile option: '{name}'" not in str(error)}
+        if len(known) == len(options):
             raise
-        return lowered.compile()
+    return compile_lowered(lowered, known)

@@ -10,6 +10,8 @@ from typing import Any
 
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
+from ppl._jaxprs import scan_counts
+
 __all__ = ["Dependence", "dependences"]
 
 # Axes of the input that are kept apart, and the axis of the value at which each lies; None: no dependence at all.
@@ -52,7 +54,7 @@ def _of_equation(equation: Any, inputs: list[Dependence]) -> list[Dependence]:
         inner = parameters.get("jaxpr", parameters.get("call_jaxpr", parameters.get("fun_jaxpr")))
         return _through(inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner, inputs)
     if name in CONTROL_FLOW:
-        return CONTROL_FLOW[name](parameters, inputs)
+        return CONTROL_FLOW[name](equation, inputs)
     rule = RULES.get(name)
     if rule is None and name in ELEMENTWISE:
         rule = _elementwise
@@ -60,12 +62,12 @@ def _of_equation(equation: Any, inputs: list[Dependence]) -> list[Dependence]:
     return [_within(kept, equation, inputs, out) for out in equation.outvars]
 
 
-def _linear_solve(parameters: Mapping[str, Any], inputs: list[Dependence]) -> list[Dependence]:
+def _linear_solve(equation: Any, inputs: list[Dependence]) -> list[Dependence]:
     """The solver uses a part of the constants, and the right-hand sides."""
-    lengths = parameters["const_lengths"]
+    lengths = equation.params["const_lengths"]
     first = lengths.matvec + lengths.vecmat
     constants = inputs[first : first + lengths.solve]
-    return _through(parameters["jaxprs"].solve.jaxpr, constants + inputs[sum(lengths) :])
+    return _through(equation.params["jaxprs"].solve.jaxpr, constants + inputs[sum(lengths) :])
 
 
 def _either(first: Dependence, second: Dependence) -> Dependence:
@@ -82,11 +84,11 @@ def _loop(body: Jaxpr, constants: list[Dependence], carry: list[Dependence], res
         carry = merged
 
 
-def _scan(parameters: Mapping[str, Any], inputs: list[Dependence]) -> list[Dependence]:
-    num_constants, num_carry = parameters["num_consts"], parameters["num_carry"]
+def _scan(equation: Any, inputs: list[Dependence]) -> list[Dependence]:
+    num_constants, num_carry = scan_counts(equation)
     carry_end = num_constants + num_carry
     of_step = [_shifted(found, -1) for found in inputs[carry_end:]]
-    results = _loop(parameters["jaxpr"].jaxpr, inputs[:num_constants], inputs[num_constants:carry_end], of_step)
+    results = _loop(equation.params["jaxpr"].jaxpr, inputs[:num_constants], inputs[num_constants:carry_end], of_step)
     before = inputs[num_constants:carry_end]
     carry = [_either(*pair) for pair in zip(before, results)]
     return carry + [_shifted(found, 1) for found in results[num_carry:]]
@@ -99,7 +101,8 @@ def _shifted(dependence: Dependence, by: int) -> Dependence:
     return {label: axis + by for label, axis in dependence.items() if axis + by >= 0}
 
 
-def _while(parameters: Mapping[str, Any], inputs: list[Dependence]) -> list[Dependence]:
+def _while(equation: Any, inputs: list[Dependence]) -> list[Dependence]:
+    parameters = equation.params
     first, second = parameters["cond_nconsts"], parameters["cond_nconsts"] + parameters["body_nconsts"]
     before = inputs[second:]
     results = _loop(parameters["body_jaxpr"].jaxpr, inputs[first:second], before, [])
@@ -108,8 +111,8 @@ def _while(parameters: Mapping[str, Any], inputs: list[Dependence]) -> list[Depe
     return carry if condition is None else [{} for _ in carry]
 
 
-def _cond(parameters: Mapping[str, Any], inputs: list[Dependence]) -> list[Dependence]:
-    outcomes = [_through(branch.jaxpr, inputs[1:]) for branch in parameters["branches"]]
+def _cond(equation: Any, inputs: list[Dependence]) -> list[Dependence]:
+    outcomes = [_through(branch.jaxpr, inputs[1:]) for branch in equation.params["branches"]]
     if inputs[0] is not None:
         return [{} for _ in outcomes[0]]
     merged = outcomes[0]
