@@ -1,4 +1,4 @@
-"""How long does a useful leapfrog step take where many chains run in lockstep, as on an accelerator?"""
+"""How long does a useful leapfrog step take where many chains are vectorized, as on an accelerator?"""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def rows(name: str, ask: Ask) -> list[Row]:
         line
         for chains in CHAINS
         for line in (
-            row(f"{chains} chains in lockstep, first run", name, figures, f"cold_{chains}", "s"),
+            row(f"{chains} vectorized chains, first run", name, figures, f"cold_{chains}", "s"),
             row("  per useful leapfrog step", name, figures, f"step_{chains}", "us", factor=1e6),
         )
     ]

@@ -19,7 +19,8 @@ from ppl.infer.algorithms.metric import Metric, identity_metric, metric_from_inv
 from ppl.infer.algorithms.nuts import NUTS
 from ppl.infer.algorithms.packed import packed
 from ppl.infer.algorithms.protocols import HamiltonianInfo, HamiltonianParams, HamiltonianState
-from ppl.infer.algorithms.trajectory import walk_on
+from ppl.infer.algorithms.trajectory import walk_on, walk_one_step
+from ppl.infer.run.interleaved import select_chains
 from ppl.infer.target.gradient import GradientTarget
 from ppl.infer.target.start import Start
 from ppl.infer.target_process import Inputs, TargetProcess, fusing_modes, mean_in_phase
@@ -148,8 +149,8 @@ class StartPoint(NamedTuple):
     step_size: Array | None
 
 
-class Opening(NamedTuple):
-    """The beginning of an iteration: the key of the next one, a key for adaptation, parameters, and a trajectory of no steps."""
+class Iteration(NamedTuple):
+    """An iteration under way: the key of the next one, a key for adaptation, parameters, and the trajectory so far."""
 
     rng_key: Key
     key_adapt: Key
@@ -231,10 +232,41 @@ class HamiltonianProcess(TargetProcess):
 
     def step(self, carry: Chain, inputs: Inputs) -> Chain:
         """One trajectory, and what warm-up learns from it."""
-        opening = call_fused(self._open, carry.rng_key, carry.i, carry.state, carry.warmup, inputs.schedule)
-        trajectory = walk_on(packed(self.kernel), opening.trajectory, inputs.target, opening.params)
-        chain = call_fused(self._close, carry, opening.rng_key, trajectory, inputs.schedule)
-        return self.adapted(carry, chain, inputs, opening.key_adapt)
+        iteration = self.open(carry, inputs)
+        trajectory = walk_on(packed(self.kernel), iteration.trajectory, inputs.target, iteration.params)
+        iteration = iteration._replace(trajectory=trajectory)
+        return self.learn(carry, self.close(carry, iteration, inputs), iteration, inputs)
+
+    def open(self, carry: Chain, inputs: Inputs) -> Iteration:
+        """Keys, parameters, and a trajectory of no steps."""
+        return call_fused(self._open, carry.rng_key, carry.i, carry.state, carry.warmup, inputs.schedule)
+
+    def is_under_way(self, iteration: Iteration) -> Array:
+        """Whether another gradient is wanted."""
+        return packed(self.kernel).is_running(iteration.trajectory)
+
+    def extend(self, iteration: Iteration, inputs: Inputs) -> Iteration:
+        """One leapfrog step."""
+        trajectory = walk_one_step(packed(self.kernel), iteration.trajectory, inputs.target, iteration.params)
+        return iteration._replace(trajectory=trajectory)
+
+    def choose(self, chosen: Array, iteration: Iteration, other: Iteration) -> Iteration:
+        """Of the iterations of all chains, `iteration` for the chosen ones."""
+        merged = select_chains(chosen, iteration, other)
+        return merged._replace(trajectory=packed(self.kernel).in_room_of(merged.trajectory, other.trajectory))
+
+    def close(self, carry: Chain, iteration: Iteration, inputs: Inputs) -> Chain:
+        """The next state, and what is told about it."""
+        return call_fused(self._close, carry, iteration.rng_key, iteration.trajectory, inputs.schedule)
+
+    def learns(self, carry: Chain, inputs: Inputs) -> Array:
+        """Whether this is warm-up, and adapts something."""
+        is_adaptive = self.warmup.adapt_step_size or self.warmup.adapt_metric
+        return (carry.i < inputs.schedule.num_warmup) & is_adaptive
+
+    def learn(self, carry: Chain, closed: Chain, iteration: Iteration, inputs: Inputs) -> Chain:
+        """What warm-up learns from an iteration."""
+        return self.adapted(carry, closed, inputs, iteration.key_adapt)
 
     def adapted(self, carry: Chain, chain: Chain, inputs: Inputs, key: Key) -> Chain:
         """The chain after an iteration, with what warm-up learns from it; `carry` is the chain before."""
@@ -247,14 +279,12 @@ class HamiltonianProcess(TargetProcess):
         warming_up = self.warmup.params(carry.i, carry.warmup, inputs.schedule).warming_up
         return chain._replace(warmup=lax.cond(warming_up, adapt, lambda: carry.warmup))
 
-    def _open(self, key: Key, i: Array, state: HamiltonianState, warmup: WarmupState, schedule: Schedule) -> Opening:
-        """Keys, parameters, and a trajectory of no steps."""
+    def _open(self, key: Key, i: Array, state: HamiltonianState, warmup: WarmupState, schedule: Schedule) -> Iteration:
         draws = random.draw(key, state.position.dtype, keys=3)
         params = self.warmup.params(i, warmup, schedule)
-        return Opening(draws.keys[0], draws.keys[2], params, packed(self.kernel).begin(draws.keys[1], state, params))
+        return Iteration(draws.keys[0], draws.keys[2], params, packed(self.kernel).begin(draws.keys[1], state, params))
 
     def _close(self, carry: Chain, rng_key: Key, trajectory: Any, schedule: Schedule) -> Chain:
-        """The next state, and what is told about it."""
         state, info = packed(self.kernel).finish(trajectory)
         return carry.after(rng_key, state, info, schedule)
 

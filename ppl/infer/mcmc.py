@@ -21,7 +21,7 @@ from ppl.infer.results import Results, without_site
 from ppl.infer.run.chains import Monitor
 from ppl.infer.run.collect import Thinning, collect_all
 from ppl.infer.run.execute import Execution, Plan, execute, prepare_advance, prepare_finish
-from ppl.infer.run.process import Vectorized
+from ppl.infer.run.interleaved import vectorized
 from ppl.infer.run.progress import Bars, Silent
 from ppl.infer.run.store import Draws, Finish
 from ppl.util import as_key, find_stack_level
@@ -42,7 +42,7 @@ class MCMC:
         thinning: keep every so many-th draw; the last one is kept.
         postprocess_fn: maps one unconstrained draw to what `get_samples` returns, in place of the kernel's own.
         chain_method: `"parallel"`: a thread for each chain, spread over the devices; `"sequential"`: one after another;
-            `"vectorized"`: in lockstep, as one batched program (for accelerators); or a function like `jax.vmap`.
+            `"vectorized"`: all in one batched program (for accelerators); or a function like `jax.vmap`.
         progress_bar: whether to show progress; never where the environment has `CI` or `PYTEST_XDIST_WORKER`.
         progress_rate: iterations between two updates of the bar; default: a twentieth of the run.
         jit_model_args: require that all arguments of the model are arrays. Arrays are arguments of the compiled program anyway.
@@ -247,8 +247,8 @@ class MCMC:
         for name in dropped:
             shape = without_site(shape, name, launch.sample_field)
         process: Any = launch.process
-        if self._is_lockstep():
-            process = Vectorized(process)
+        if self._is_vectorized():
+            process = vectorized(process)
             carry = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((self.num_chains, *leaf.shape), leaf.dtype), carry)
         prepare_advance(launch.programs, process, carry, launch.inputs)
         prepare_finish(launch.programs, self._finish_name(), self._finish(launch), row, launch.inputs)
@@ -261,7 +261,7 @@ class MCMC:
             return row
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), row)
 
-    def _is_lockstep(self) -> bool:
+    def _is_vectorized(self) -> bool:
         return self.num_chains > 1 and self.chain_method == "vectorized" and not self.sampler.is_ensemble_kernel
 
     def _finish(self, launch: Launch) -> Callable[[Any, PyTree], PyTree]:
@@ -337,9 +337,9 @@ class MCMC:
         self, launch: Launch, carries: list[PyTree], total: int, num_warmup: int, thinning: Thinning, draws: Draws | None
     ) -> Execution:
         process: Any = launch.process
-        is_batch = self._is_lockstep() or self.sampler.is_ensemble_kernel
-        if self._is_lockstep():
-            process, carries = Vectorized(process), [stack_carries(carries)]
+        is_batch = self._is_vectorized() or self.sampler.is_ensemble_kernel
+        if self._is_vectorized():
+            process, carries = vectorized(process), [stack_carries(carries)]
         monitor = self._monitor(launch, len(carries), total, num_warmup, is_batch)
         plan = Plan(
             total=total,

@@ -57,8 +57,8 @@ def _outputs(eqn: Any, inputs: list[Names]) -> list[Names]:
     """The dependencies of one equation's outputs: inside the programs that it calls, or all of its inputs for each."""
     params = eqn.params
     if eqn.primitive.name == "scan":
-        consts, carry = scan_counts(eqn)
-        return _loop(params["jaxpr"].jaxpr, inputs[:consts], inputs[consts : consts + carry], inputs[consts + carry :])
+        first, second = scan_counts(eqn)
+        return _loop(params["jaxpr"].jaxpr, inputs[:first], inputs[first : first + second], inputs[first + second :])
     if eqn.primitive.name == "while":
         c, b = params["cond_nconsts"], params["body_nconsts"]
         carry = _loop(params["body_jaxpr"].jaxpr, inputs[c : c + b], inputs[c + b :], [])

@@ -204,6 +204,11 @@ def test_thinning_keeps_the_last_of_each_group(options: dict[str, int], kept: li
     assert kept_iterations(**options) == kept
 
 
+def test_thinning_where_a_buffer_is_filled_many_times() -> None:
+    """A full buffer stays as it is while the chain goes on to the end of its chunk."""
+    assert kept_iterations(num_warmup=0, num_samples=9000, thinning=3) == list(range(2, 9000, 3))
+
+
 def test_a_users_kernel_runs_in_every_chain_method() -> None:
     """The same draws, extra fields by paths into dictionaries and tuples, and the right law: mean 2, 5 standard errors."""
     results = []

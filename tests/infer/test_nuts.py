@@ -147,6 +147,33 @@ def test_every_balanced_subtree_is_checked_once(monkeypatch: pytest.MonkeyPatch)
     assert sum(map(len, seen)) == 255
 
 
+def test_all_sizes_at_once_as_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an accelerator looks at them: along random walks of momenta, of which some turn."""
+    metric = metric_from_inverse((jnp.array([1.0, 0.3]),))
+    momenta = np.random.default_rng(1).normal(0.4, 1.0, (64, 2))
+
+    def turning() -> np.ndarray:
+        @jax.jit
+        def walk(momenta: Array) -> Array:
+            def add(carry: Any, row: Any) -> Any:
+                checkpoints, total = carry
+                n, momentum = row
+                row = jnp.stack([momentum, total + momentum])
+                checkpoints = jax.lax.dynamic_update_index_in_dim(checkpoints, row, uturn.checkpoint_slot(n, 7), 0)
+                leaf = uturn.Leaf(number=n, momentum=momentum, momentum_sum=row[1])
+                return (checkpoints, row[1]), uturn.closing_subtrees(EuclideanKinetic(), metric, leaf, checkpoints)
+
+            start = uturn.new_checkpoints(7, momenta[0]), jnp.zeros_like(momenta[0])
+            return jax.lax.scan(add, start, (jnp.arange(64, dtype=jnp.int32), momenta))[1]
+
+        return np.asarray(walk(jnp.asarray(momenta)))
+
+    one_after_another = turning()
+    monkeypatch.setattr(uturn.jax, "default_backend", lambda: "gpu")
+    np.testing.assert_array_equal(turning(), one_after_another)
+    assert 5 < one_after_another.sum() < 32
+
+
 def test_criterion_across_halves() -> None:
     """The three checks of two neighbouring trees, against their definition with a dense metric; none is redundant."""
     rng = np.random.default_rng(0)

@@ -36,5 +36,5 @@ def test_chains_each_with_a_bar(kind):
     assert _seen(2, rows, is_batch=False)[-1] == (2, DRAWS, width)
 
 
-def test_chains_in_lockstep_share_a_bar():
+def test_vectorized_chains_share_a_bar():
     assert _seen(1, np.zeros((DRAWS, 4, 3)), is_batch=True)[-1] == (4, DRAWS, 3)

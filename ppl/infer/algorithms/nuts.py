@@ -202,6 +202,10 @@ class NUTS:
         )
         return state, info
 
+    def in_room_of(self, trajectory: Trajectory, other: Trajectory) -> Trajectory:
+        """With the other's room for checkpoints, of which none is read before it is written."""
+        return trajectory._replace(checkpoints=other.checkpoints)
+
     def _signed_step(self, trajectory: Trajectory) -> Array:
         return lax.select(trajectory.direction == FORWARD, trajectory.step_size, -trajectory.step_size)
 

@@ -93,6 +93,10 @@ class PackedKernel:
         """The next state of the chain."""
         return self.kernel.finish(trajectory.unpack())
 
+    def in_room_of(self, trajectory: PackedTrajectory, other: PackedTrajectory) -> PackedTrajectory:
+        """The trajectory with the room to work in of another one."""
+        return self._pack(self.kernel.in_room_of(trajectory.unpack(), other.unpack()))
+
     def _pack(self, trajectory: Any) -> PackedTrajectory:
         return PackedTrajectory.of(trajectory, self.kernel.is_running(trajectory))
 

@@ -88,6 +88,9 @@ class TrajectoryKernel(Protocol):
     def finish(self, trajectory: Any) -> tuple[HamiltonianState, HamiltonianInfo]:
         """The next state of the chain."""
 
+    def in_room_of(self, trajectory: Any, other: Any) -> Any:
+        """The trajectory with the arrays of another one of which nothing is read before it is written."""
+
 
 def tree_select(predicate: Array, if_true: PyTree, if_false: PyTree) -> PyTree:
     """Leaf by leaf, `if_true` where the scalar predicate holds, else `if_false`."""

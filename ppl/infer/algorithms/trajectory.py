@@ -20,7 +20,7 @@ from ppl.infer.algorithms.protocols import (
     TrajectoryKernel,
 )
 
-__all__ = ["energy_error", "init_state", "is_unexplained", "walk", "walk_on"]
+__all__ = ["energy_error", "init_state", "is_unexplained", "walk", "walk_on", "walk_one_step"]
 
 MAX_ENERGY_ERROR = 1000.0  # Stan reference manual, "Divergent transitions"
 
@@ -41,12 +41,13 @@ def walk(
 
 def walk_on(kernel: TrajectoryKernel, trajectory: Any, target: Target, params: HamiltonianParams) -> Any:
     """Extend a trajectory until it is complete."""
+    return lax.while_loop(kernel.is_running, lambda trajectory: walk_one_step(kernel, trajectory, target, params), trajectory)
 
-    def extend(trajectory: Any) -> Any:
-        potential_energy, gradient = target.value_and_gradient(trajectory.position)
-        return call_fused(kernel.extend, trajectory, potential_energy, gradient, params)
 
-    return lax.while_loop(kernel.is_running, extend, trajectory)
+def walk_one_step(kernel: TrajectoryKernel, trajectory: Any, target: Target, params: HamiltonianParams) -> Any:
+    """Extend a trajectory that is not complete by one gradient."""
+    potential_energy, gradient = target.value_and_gradient(trajectory.position)
+    return call_fused(kernel.extend, trajectory, potential_energy, gradient, params)
 
 
 def energy_error(energy: Array, initial_energy: Array) -> Array:

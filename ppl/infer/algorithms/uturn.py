@@ -10,6 +10,7 @@ appendix A (iterative form).
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -83,13 +84,16 @@ def _recall(checkpoints: Array, slot: Array) -> tuple[Array, Array]:
 
 
 def closing_subtrees(kinetic: Kinetic, metric: Metric, leaf: Leaf, checkpoints: Array) -> Array:
-    """Whether a balanced sub-tree that closes at this leaf turns; smallest first, and none after the first that does."""
+    """Whether a balanced sub-tree that closes at this leaf turns.
+
+    On a CPU they are looked at one after another, smallest first, and none after the first that does. An accelerator looks at those
+    of all sizes at once: there a loop costs more, which waits for its condition each time.
+    """
     max_depth = checkpoints.shape[0] // 2
     num_closing = trailing_ones(leaf.number)
     newest_first = lax.population_count(leaf.number >> 1)
 
-    def check(carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        level, _ = carry
+    def turns(level: Array) -> Array:
         is_pair = level == 1
         a_first, a_first_sum = _recall(checkpoints, newest_first - level + 1)
         a_last, a_last_sum = _recall(checkpoints, lax.select(is_pair, newest_first, max_depth + level - 1))
@@ -97,12 +101,15 @@ def closing_subtrees(kinetic: Kinetic, metric: Metric, leaf: Leaf, checkpoints: 
         a_sum = a_last_sum - a_first_sum + a_first
         b_sum = leaf.momentum_sum - a_last_sum
         b_first = lax.select(is_pair, leaf.momentum, b_first)
-        turning = is_turning_across(kinetic, metric, (a_first, a_last), (b_first, leaf.momentum), (a_sum, b_sum))
-        return level + 1, turning
+        return is_turning_across(kinetic, metric, (a_first, a_last), (b_first, leaf.momentum), (a_sum, b_sum))
+
+    if jax.default_backend() != "cpu":
+        levels = jnp.arange(1, max_depth + 1, dtype=num_closing.dtype)
+        return jnp.any(jax.vmap(turns)(levels) & (levels <= num_closing))
 
     def wanted(carry: tuple[Array, Array]) -> Array:
         level, turning = carry
         return (level <= num_closing) & ~turning
 
     one = lax.full_like(num_closing, 1)
-    return lax.while_loop(wanted, check, (one, one < 0))[1]
+    return lax.while_loop(wanted, lambda carry: (carry[0] + 1, turns(carry[0])), (one, one < 0))[1]

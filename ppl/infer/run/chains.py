@@ -27,6 +27,7 @@ __all__ = ["ChainRun", "Monitor", "run_chains"]
 
 FIRST_CHUNK = 100
 SECONDS_PER_CHUNK = 0.2  # how long Ctrl-C may have to wait
+SECONDS_PER_BATCH_CHUNK = 1.0  # longer, since the chains of a batch wait for each other at the end of a chunk
 
 Reports = queue.SimpleQueue[tuple[int, int, Any]]
 Advance = Callable[[PyTree, PyTree, np.ndarray], tuple[PyTree, dict[str, Any]]]
@@ -44,7 +45,7 @@ class Monitor(Protocol):
 
 @dataclass
 class ChainRun:
-    """One process (a chain, or a batch of them in lockstep) on its way.
+    """One process (a chain, or a batch of them) on its way.
 
     Attributes:
         advance: the compiled program.
@@ -75,7 +76,8 @@ class ChainRun:
         if seconds_per_iteration is None:
             wanted = FIRST_CHUNK
         else:
-            wanted = int(SECONDS_PER_CHUNK / max(seconds_per_iteration, 1e-7)) + 1
+            seconds = SECONDS_PER_BATCH_CHUNK if self.is_batch else SECONDS_PER_CHUNK
+            wanted = int(seconds / max(seconds_per_iteration, 1e-7)) + 1
         if self.thinning.step:
             wanted = min(wanted, self.num_rows * self.thinning.step)
         return min(wanted, self.max_chunk, self.total - self.done)

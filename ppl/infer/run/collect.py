@@ -58,7 +58,8 @@ def advance(process: Process, num_rows: int, carry: PyTree, inputs: PyTree, span
         The chain after, and the rows: those kept stand in front, in order; when none is, the last iteration stands in the first.
     """
     begin, end, first, step = span[0], span[1], span[2], span[3]
-    buffers = jax.tree.map(lambda x: jnp.zeros((num_rows, *x.shape), x.dtype), jax.eval_shape(process.read, carry))
+    # One row more than are kept: iterations between the last that is and the end are written there.
+    buffers = jax.tree.map(lambda x: jnp.zeros((num_rows + 1, *x.shape), x.dtype), jax.eval_shape(process.read, carry))
 
     def iterate(t: Array, loop: tuple[PyTree, Array, Any]) -> tuple[PyTree, Array, Any]:
         carry, row, buffers = loop

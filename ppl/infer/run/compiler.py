@@ -22,6 +22,8 @@ OLDER_UNOPTIMIZED: Options = {**OLDER, "xla_backend_optimization_level": 0}
 SHORT = 256
 ARITHMETIC = frozenset(("add", "sub", "mul", "div", "dot_general"))
 
+_unknown: set[str] = set()  # options that the compiler has refused
+
 
 def compiler_options(jaxpr: Jaxpr, *, runs_once: bool) -> Options:
     """What to tell the compiler.
@@ -45,10 +47,12 @@ def _longest(jaxpr: Jaxpr) -> int:
 
 def compile_lowered(lowered: Any, options: Options) -> Any:
     """The compiled program; without those of the options that this compiler does not know."""
+    known = {name: value for name, value in options.items() if name not in _unknown}
     try:
-        return lowered.compile(options)
+        return lowered.compile(known)
     except jax.errors.JaxRuntimeError as error:
-        known = {name: value for name, value in options.items() if f"No such compile option: '{name}'" not in str(error)}
-        if len(known) == len(options):
+        refused = [name for name in known if f"No such compile option: '{name}'" in str(error)]
+        if not refused:
             raise
+    _unknown.update(refused)
     return compile_lowered(lowered, known)

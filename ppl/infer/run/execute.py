@@ -10,6 +10,7 @@ import numpy as np
 from ppl._typing import PyTree
 from ppl.infer.run.chains import ChainRun, Monitor, run_chains
 from ppl.infer.run.collect import Thinning, advance, buffer_rows
+from ppl.infer.run.interleaved import Interleaved, advance_interleaved
 from ppl.infer.run.process import Process
 from ppl.infer.run.programs import Programs
 from ppl.infer.run.store import Draws
@@ -62,7 +63,11 @@ def prepare_advance(programs: Programs, process: Process, carry: PyTree, inputs:
     num_rows = buffer_rows(process, carry)
     name = _advance_name(carry, num_rows, device)
     span = np.zeros(4, np.int32)
-    programs.prepare(name, partial(advance, process, num_rows), (carry, inputs, span), lambda: process.wrappers)
+    if isinstance(process, Interleaved):
+        program: Any = partial(advance_interleaved, process, num_rows)
+    else:
+        program = partial(advance, process, num_rows)
+    programs.prepare(name, program, (carry, inputs, span), lambda: process.wrappers)
     return num_rows
 
 
