@@ -18,6 +18,7 @@ from ppl.infer.algorithms.fused import Fusing, call_fused, fusing, whole_program
 from ppl.infer.algorithms.hmc import HMC as HMCTransition
 from ppl.infer.algorithms.nuts import NUTS as NUTSTransition
 from ppl.infer.algorithms.packed import PackedTrajectory
+from ppl.infer.run.compiler import compile_lowered
 
 Y = np.array([28.0, 8.0, -3.0, 7.0, -1.0], np.float32)
 SIGMA = np.array([15.0, 10.0, 16.0, 11.0, 9.0], np.float32)
@@ -206,6 +207,24 @@ def test_as_much_is_fused_as_can_be(kernel, arguments, mode, monkeypatch):
     plain = draws(pickle.loads(pickle.dumps(kernel)), arguments, num_warmup=5)
     for site, values in fused.get_samples().items():
         np.testing.assert_allclose(values[:2], plain.get_samples()[site][:2], rtol=0.1, atol=0.1)
+
+
+@pytest.mark.parametrize(("shape", "mode"), [((4095,), Fusing.WHOLE), ((4096,), Fusing.UPDATES), ((2, 2100), Fusing.UPDATES)])
+def test_sums_that_xla_leaves_to_a_library_are_not_fused(shape, mode, monkeypatch):
+    """Nothing is tried that the compiler refuses: it would be told on the terminal, and take time."""
+    refused = []
+
+    def watched(lowered, options):
+        try:
+            return compile_lowered(lowered, options)
+        except jax.errors.JaxRuntimeError as error:
+            refused.append(str(error))
+            raise
+
+    monkeypatch.setattr("ppl.infer.run.programs.compile_lowered", watched)
+    mcmc = draws(NUTS(one_scalar), (np.ones(shape, np.float32),), num_warmup=5)
+    assert mcmc._launch.process.modes()[-1] is mode
+    assert refused == []
 
 
 @pytest.mark.parametrize("kernel", [NUTSTransition(), HMCTransition(num_steps=3)], ids=["NUTS", "HMC"])

@@ -14,7 +14,7 @@ from ppl.infer.target.layout import Layout
 
 __all__ = ["GradientTarget", "Packed", "elementary_operations", "pack", "value_and_gradient"]
 
-MAX_ELEMENTS = 100_000
+MAX_SUMMED = 4095  # elements of an array that is summed: XLA leaves longer sums to a library, which one kernel cannot call
 MAX_PRODUCT = 64
 
 # What one CPU kernel can hold; anything else (a scatter, a matrix product, a loop, a call of LAPACK) is left to the compiler.
@@ -67,13 +67,15 @@ def elementary_operations(target: GradientTarget, *, with_gradient: bool = True)
         jaxpr = value_and_gradient.trace(target, position).jaxpr.jaxpr
     else:
         jaxpr = jax.make_jaxpr(lambda target, position: target(position))(target, position).jaxpr
-    operations = elements = 0
+    operations = 0
     for equation in equations(jaxpr):
-        if equation.primitive.name not in ELEMENTARY and not _is_small_product(equation):
+        name = equation.primitive.name
+        if name not in ELEMENTARY and not _is_small_product(equation):
+            return None
+        if name.startswith("reduce_") and equation.invars[0].aval.size > MAX_SUMMED:
             return None
         operations += not any(inner_jaxprs(equation))
-        elements += sum(v.aval.size for v in equation.outvars)
-    return operations if elements <= MAX_ELEMENTS else None
+    return operations
 
 
 @jax.tree_util.register_dataclass
