@@ -548,6 +548,34 @@ def test_a_number_of_states_may_be_an_argument(count: Any) -> None:
     assert set(np.unique(samples["k"][:, 0])) <= {3, 4}
 
 
+def _seen_in_a_loop(y: Any, in_plate: bool, seen_when_dead: float) -> None:
+    """Those alive die with some probability in each step, and the dead stay dead; the counts of all that are seen."""
+    survival, plate = ppl.sample("survival", dist.Beta(1.0, 1.0)), ppl.plate("animal", 2)
+
+    def step(alive: Any, y_now: Any) -> tuple[Any, None]:
+        alive = ppl.sample("alive", dist.Bernoulli(survival * alive), infer={"enumerate": "parallel"})
+        ppl.sample("y", dist.Poisson(jnp.where(alive == 1, 2.0, seen_when_dead)), obs=y_now)
+        return alive, None
+
+    scan(plate(step) if in_plate else step, jnp.zeros(2, int) if in_plate else 0, y)
+
+
+@pytest.mark.parametrize("in_plate", [False, True])
+def test_data_that_no_states_can_have_in_a_loop_are_told(in_plate: bool) -> None:
+    """A single value outside of the support with its place, and data that some state allows, but no sequence of them."""
+    y, place = np.ones((5, 2), int), (3, 1) if in_plate else (3,)
+    y[3, 1] = -4
+    told = {}
+    for seen_when_dead, data in ((1.0, y), (0.0, abs(y))):
+        sampler = MCMC(NUTS(_seen_in_a_loop), num_warmup=2, num_samples=2, progress_bar=False)
+        with pytest.raises(RuntimeError) as caught, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            sampler.run(0, data if in_plate else data[:, 1], in_plate, seen_when_dead)
+        told[seen_when_dead] = str(caught.value)
+    assert f"site 'y' ~ Poisson (observed): log density -inf at value -4, index {place}" in told[1.0]
+    assert "each site has a density in some states of 'alive', but no states of all of them together" in told[0.0]
+
+
 def test_what_is_refused_leaves_no_handler_behind() -> None:
     with pytest.raises(ValueError, match="intractable!"):
         density(crossing_plates, 2)()
