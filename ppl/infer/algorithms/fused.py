@@ -7,27 +7,25 @@ chosen here, before compilation: see `docs/architecture.md`, "Fusing".
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.experimental.xla_metadata import set_xla_metadata
-from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal
+from jax.extend.core import ClosedJaxpr, Literal
 
+from ppl._inlined import evaluate
 from ppl._typing import Array, PyTree
 
 __all__ = ["FusedTarget", "Fusing", "are_updates_fused", "call_fused", "fused_target", "fusing", "whole_program"]
 
 R = TypeVar("R")
-
-CALLS = frozenset(("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"))
 
 
 class Fusing(Enum):
@@ -118,7 +116,7 @@ def _as_small_call(fn: Callable[..., R], is_users: bool) -> Callable[..., R]:
             flat: list[Any] = [None] * len(leaves)
             for i, operand in zip(used, operands):
                 flat[i] = operand
-            return [*_evaluate(closed, flat), *_touch(operands, is_users)]
+            return [*evaluate(closed, flat), *_touch(operands, is_users)]
 
         with set_xla_metadata(xla_cpu_small_call="true", inlineable="false"):
             results = jax.jit(run_used)(*(leaves[i] for i in used))
@@ -131,39 +129,6 @@ def _mentioned(closed: ClosedJaxpr) -> set[Any]:
     """The variables that occur on a right-hand side, or are results."""
     every = itertools.chain(closed.jaxpr.outvars, *(equation.invars for equation in closed.jaxpr.eqns))
     return {variable for variable in every if not isinstance(variable, Literal)}
-
-
-def _evaluate(closed: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
-    """The results of a jaxpr, with inner calls inlined, also in the bodies of loops and branches."""
-    values: dict[Any, Any] = dict(zip((*closed.jaxpr.constvars, *closed.jaxpr.invars), (*closed.consts, *args)))
-
-    def read(variable: Any) -> Any:
-        return variable.val if isinstance(variable, Literal) else values[variable]
-
-    for equation in closed.jaxpr.eqns:
-        inputs = [read(variable) for variable in equation.invars]
-        values.update(zip(equation.outvars, _evaluate_equation(equation, inputs)))
-    return [read(variable) for variable in closed.jaxpr.outvars]
-
-
-def _evaluate_equation(equation: JaxprEqn, inputs: list[Any]) -> Sequence[Any]:
-    """The results of one equation. Loops and branches are built anew, from closures: so they take no operand without use."""
-    name, parameters = equation.primitive.name, equation.params
-    if name in CALLS:
-        return _evaluate(parameters.get("jaxpr") or parameters["call_jaxpr"], inputs)
-    if name == "while":
-        first, second = parameters["cond_nconsts"], parameters["cond_nconsts"] + parameters["body_nconsts"]
-        condition, body = parameters["cond_jaxpr"], parameters["body_jaxpr"]
-        return lax.while_loop(
-            lambda carry: _evaluate(condition, [*inputs[:first], *carry])[0],
-            lambda carry: tuple(_evaluate(body, [*inputs[first:second], *carry])),
-            tuple(inputs[second:]),
-        )
-    if name == "cond":
-        index, *operands = inputs
-        return lax.switch(index, [partial(_evaluate, branch, operands) for branch in parameters["branches"]])
-    result = equation.primitive.bind(*inputs, **parameters)
-    return result if equation.primitive.multiple_results else [result]
 
 
 def _touch(operands: tuple[Array, ...], is_users: bool) -> list[Array]:

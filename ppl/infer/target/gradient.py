@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ppl._inlined import evaluate
 from ppl._jaxprs import equations, inner_jaxprs
 from ppl._typing import Array
 from ppl.infer.target.layout import Layout
@@ -64,11 +65,13 @@ def elementary_operations(target: GradientTarget, *, with_gradient: bool = True)
     layout: Layout = target.layout
     position = jax.ShapeDtypeStruct((layout.dimension,), layout.dtype)
     if with_gradient:
-        jaxpr = value_and_gradient.trace(target, position).jaxpr.jaxpr
+        closed = value_and_gradient.trace(target, position).jaxpr
     else:
-        jaxpr = jax.make_jaxpr(lambda target, position: target(position))(target, position).jaxpr
+        closed = jax.make_jaxpr(lambda target, position: target(position))(target, position)
+    if any(equation.primitive.name == "gather" for equation in equations(closed.jaxpr)):
+        closed = jax.make_jaxpr(lambda *args: evaluate(closed, args))(*closed.in_avals)
     operations = 0
-    for equation in equations(jaxpr):
+    for equation in equations(closed.jaxpr):
         name = equation.primitive.name
         if name not in ELEMENTARY and not _is_small_product(equation):
             return None

@@ -1,0 +1,153 @@
+"""Evaluate a traced program equation by equation, so that another one is traced: without inner calls, and without needless gathers.
+
+Parameters that are indexed by the states of an enumerated site, all of them in order, are a gather, and a scatter in the gradient.
+The indices are known when the program is traced. So the rows are taken as they stand.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal
+
+from ppl._typing import Array
+from ppl.util import not_jax_tracer
+
+__all__ = ["evaluate"]
+
+CALLS = frozenset(("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"))
+MAX_KNOWN = 4096  # elements of indices that are computed while a program is traced
+
+
+def evaluate(closed: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
+    """The results of a jaxpr, with inner calls inlined, also in the bodies of loops and branches."""
+    values: dict[Any, Any] = dict(zip((*closed.jaxpr.constvars, *closed.jaxpr.invars), (*closed.consts, *args)))
+
+    def read(variable: Any) -> Any:
+        return variable.val if isinstance(variable, Literal) else values[variable]
+
+    for equation in closed.jaxpr.eqns:
+        inputs = [read(variable) for variable in equation.invars]
+        values.update(zip(equation.outvars, _results(equation, inputs)))
+    return [read(variable) for variable in closed.jaxpr.outvars]
+
+
+def _results(equation: JaxprEqn, inputs: list[Any]) -> Sequence[Any]:
+    """The results of one equation. Loops and branches are built anew, from closures: so they take no operand without use."""
+    name, parameters = equation.primitive.name, equation.params
+    if name in CALLS:
+        return evaluate(parameters.get("jaxpr") or parameters["call_jaxpr"], inputs)
+    if name == "while":
+        first, second = parameters["cond_nconsts"], parameters["cond_nconsts"] + parameters["body_nconsts"]
+        condition, body = parameters["cond_jaxpr"], parameters["body_jaxpr"]
+        return lax.while_loop(
+            lambda carry: evaluate(condition, [*inputs[:first], *carry])[0],
+            lambda carry: tuple(evaluate(body, [*inputs[first:second], *carry])),
+            tuple(inputs[second:]),
+        )
+    if name == "cond":
+        index, *operands = inputs
+        return lax.switch(index, [partial(evaluate, branch, operands) for branch in parameters["branches"]])
+    known = _known_result(equation, inputs)
+    if known is not None:
+        return [known]
+    rows = REPLACED[name](parameters, inputs) if name in REPLACED else None
+    if rows is not None:
+        return [rows]
+    result = equation.primitive.bind(*inputs, **parameters)
+    return result if equation.primitive.multiple_results else [result]
+
+
+# What is known while tracing
+
+
+def _known(x: Any) -> np.ndarray | None:
+    """A few whole numbers or truth values that are no tracers."""
+    if not not_jax_tracer(x) or not isinstance(x, jax.Array | np.ndarray | np.generic):
+        return None
+    return np.asarray(x) if _is_whole(x.dtype) and x.size <= MAX_KNOWN else None
+
+
+def _is_whole(dtype: Any) -> bool:
+    return jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.bool_)
+
+
+def _iota(parameters: Mapping[str, Any]) -> np.ndarray:
+    shape, axis = parameters["shape"], parameters["dimension"]
+    numbers = np.arange(shape[axis], dtype=parameters["dtype"])
+    return np.broadcast_to(numbers.reshape([n if i == axis else 1 for i, n in enumerate(shape)]), shape)
+
+
+def _broadcast(x: np.ndarray, parameters: Mapping[str, Any]) -> np.ndarray:
+    shape, dims = parameters["shape"], parameters["broadcast_dimensions"]
+    sizes = [x.shape[dims.index(axis)] if axis in dims else 1 for axis in range(len(shape))]
+    return np.broadcast_to(x.reshape(sizes), shape)
+
+
+# Of what indices are made, and what becomes of them: negative ones are counted from the end, and axes are added.
+INDEX_ARITHMETIC: dict[str, Callable[..., Any]] = {
+    "iota": lambda parameters: _iota(parameters),
+    "lt": lambda parameters, x, y: np.less(x, y),
+    "add": lambda parameters, x, y: np.add(x, y),
+    "sub": lambda parameters, x, y: np.subtract(x, y),
+    "select_n": lambda parameters, which, *cases: np.choose(which.astype(np.int32), cases),
+    "convert_element_type": lambda parameters, x: x.astype(parameters["new_dtype"]),
+    "broadcast_in_dim": lambda parameters, x: _broadcast(x, parameters),
+    "reshape": lambda parameters, x: x.reshape(parameters["new_sizes"]),
+}
+
+
+def _known_result(equation: JaxprEqn, inputs: list[Any]) -> np.ndarray | None:
+    """The result of index arithmetic on known numbers."""
+    name = equation.primitive.name
+    if name not in INDEX_ARITHMETIC:
+        return None
+    result: Any = equation.outvars[0].aval
+    known = [_known(x) for x in inputs]
+    if any(x is None for x in known) or not _is_whole(result.dtype) or result.size > MAX_KNOWN:
+        return None
+    return np.asarray(INDEX_ARITHMETIC[name](equation.params, *known), result.dtype)
+
+
+# All rows in order
+
+
+def _are_all_in_order(indices: Any, count: int) -> bool:
+    known = _known(indices)
+    return known is not None and known.shape[-1:] == (1,) and np.array_equal(known.ravel(), np.arange(count))
+
+
+def _gather(parameters: Mapping[str, Any], inputs: list[Any]) -> Array | None:
+    operand, indices = inputs
+    numbers = parameters["dimension_numbers"]
+    batch = np.ndim(indices) - 1
+    takes_rows = (
+        np.ndim(operand) > 0
+        and _are_all_in_order(indices, operand.shape[0])
+        and numbers.collapsed_slice_dims == numbers.start_index_map == (0,)
+        and not numbers.operand_batching_dims
+        and tuple(numbers.offset_dims) == tuple(range(batch, batch + operand.ndim - 1))
+        and tuple(parameters["slice_sizes"]) == (1, *operand.shape[1:])
+    )
+    return jnp.reshape(operand, (*indices.shape[:-1], *operand.shape[1:])) if takes_rows else None
+
+
+def _scatter_add(parameters: Mapping[str, Any], inputs: list[Any]) -> Array | None:
+    operand, indices, updates = inputs
+    numbers = parameters["dimension_numbers"]
+    batch = np.ndim(indices) - 1
+    adds_to_rows = (
+        np.ndim(operand) > 0
+        and _are_all_in_order(indices, operand.shape[0])
+        and numbers.inserted_window_dims == numbers.scatter_dims_to_operand_dims == (0,)
+        and not numbers.operand_batching_dims
+        and tuple(numbers.update_window_dims) == tuple(range(batch, batch + operand.ndim - 1))
+    )
+    return operand + jnp.reshape(updates, operand.shape) if adds_to_rows else None
+
+
+REPLACED: dict[str, Callable[[Mapping[str, Any], list[Any]], Array | None]] = {"gather": _gather, "scatter-add": _scatter_add}
