@@ -116,38 +116,44 @@ def _known_result(equation: JaxprEqn, inputs: list[Any]) -> np.ndarray | None:
 # All rows in order
 
 
-def _are_all_in_order(indices: Any, count: int) -> bool:
-    known = _known(indices)
-    return known is not None and known.shape[-1:] == (1,) and np.array_equal(known.ravel(), np.arange(count))
+def _are_rows(operand: Any, indices: Any, removed: Any, mapped: Any, batching: Any, window: Any) -> bool:
+    """Whether the indices are those of all rows of an array in their order, and the window dimensions those of a row, last.
+
+    Args:
+        operand: the array.
+        indices: of the rows, with a last axis of size 1.
+        removed: dimensions of the array that the window has not.
+        mapped: dimensions of the array that the indices are of.
+        batching: dimensions of both.
+        window: dimensions of the rows among those of the result of a gather, or of the updates of a scatter.
+    """
+    known, batch = _known(indices), np.ndim(indices) - 1
+    return (
+        known is not None
+        and np.ndim(operand) > 0
+        and known.shape[-1:] == (1,)
+        and np.array_equal(known.ravel(), np.arange(operand.shape[0]))
+        and removed == mapped == (0,)
+        and not batching
+        and tuple(window) == tuple(range(batch, batch + operand.ndim - 1))
+    )
 
 
 def _gather(parameters: Mapping[str, Any], inputs: list[Any]) -> Array | None:
     operand, indices = inputs
-    numbers = parameters["dimension_numbers"]
-    batch = np.ndim(indices) - 1
-    takes_rows = (
-        np.ndim(operand) > 0
-        and _are_all_in_order(indices, operand.shape[0])
-        and numbers.collapsed_slice_dims == numbers.start_index_map == (0,)
-        and not numbers.operand_batching_dims
-        and tuple(numbers.offset_dims) == tuple(range(batch, batch + operand.ndim - 1))
-        and tuple(parameters["slice_sizes"]) == (1, *operand.shape[1:])
-    )
-    return jnp.reshape(operand, (*indices.shape[:-1], *operand.shape[1:])) if takes_rows else None
+    d = parameters["dimension_numbers"]
+    rows = _are_rows(operand, indices, d.collapsed_slice_dims, d.start_index_map, d.operand_batching_dims, d.offset_dims)
+    if not rows or tuple(parameters["slice_sizes"]) != (1, *operand.shape[1:]):
+        return None
+    return jnp.reshape(operand, (*indices.shape[:-1], *operand.shape[1:]))
 
 
 def _scatter_add(parameters: Mapping[str, Any], inputs: list[Any]) -> Array | None:
     operand, indices, updates = inputs
-    numbers = parameters["dimension_numbers"]
-    batch = np.ndim(indices) - 1
-    adds_to_rows = (
-        np.ndim(operand) > 0
-        and _are_all_in_order(indices, operand.shape[0])
-        and numbers.inserted_window_dims == numbers.scatter_dims_to_operand_dims == (0,)
-        and not numbers.operand_batching_dims
-        and tuple(numbers.update_window_dims) == tuple(range(batch, batch + operand.ndim - 1))
-    )
-    return operand + jnp.reshape(updates, operand.shape) if adds_to_rows else None
+    d = parameters["dimension_numbers"]
+    removed, mapped = d.inserted_window_dims, d.scatter_dims_to_operand_dims
+    rows = _are_rows(operand, indices, removed, mapped, d.operand_batching_dims, d.update_window_dims)
+    return operand + jnp.reshape(updates, operand.shape) if rows else None
 
 
 REPLACED: dict[str, Callable[[Mapping[str, Any], list[Any]], Array | None]] = {"gather": _gather, "scatter-add": _scatter_add}
