@@ -17,7 +17,7 @@ from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal
 from ppl._typing import Array
 from ppl.util import not_jax_tracer
 
-__all__ = ["evaluate"]
+__all__ = ["REPLACED", "evaluate"]
 
 CALLS = frozenset(("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"))
 MAX_KNOWN = 4096  # elements of indices that are computed while a program is traced
@@ -82,7 +82,7 @@ def _iota(parameters: Mapping[str, Any]) -> np.ndarray:
     return np.broadcast_to(numbers.reshape([n if i == axis else 1 for i, n in enumerate(shape)]), shape)
 
 
-def _broadcast(x: np.ndarray, parameters: Mapping[str, Any]) -> np.ndarray:
+def _broadcast(parameters: Mapping[str, Any], x: np.ndarray) -> np.ndarray:
     shape, dims = parameters["shape"], parameters["broadcast_dimensions"]
     sizes = [x.shape[dims.index(axis)] if axis in dims else 1 for axis in range(len(shape))]
     return np.broadcast_to(x.reshape(sizes), shape)
@@ -90,13 +90,13 @@ def _broadcast(x: np.ndarray, parameters: Mapping[str, Any]) -> np.ndarray:
 
 # Of what indices are made, and what becomes of them: negative ones are counted from the end, and axes are added.
 INDEX_ARITHMETIC: dict[str, Callable[..., Any]] = {
-    "iota": lambda parameters: _iota(parameters),
+    "iota": _iota,
     "lt": lambda parameters, x, y: np.less(x, y),
     "add": lambda parameters, x, y: np.add(x, y),
     "sub": lambda parameters, x, y: np.subtract(x, y),
     "select_n": lambda parameters, which, *cases: np.choose(which.astype(np.int32), cases),
     "convert_element_type": lambda parameters, x: x.astype(parameters["new_dtype"]),
-    "broadcast_in_dim": lambda parameters, x: _broadcast(x, parameters),
+    "broadcast_in_dim": _broadcast,
     "reshape": lambda parameters, x: x.reshape(parameters["new_sizes"]),
 }
 
@@ -156,4 +156,5 @@ def _scatter_add(parameters: Mapping[str, Any], inputs: list[Any]) -> Array | No
     return operand + jnp.reshape(updates, operand.shape) if rows else None
 
 
+# Operations that are replaced where they take all rows in order; None: they do not.
 REPLACED: dict[str, Callable[[Mapping[str, Any], list[Any]], Array | None]] = {"gather": _gather, "scatter-add": _scatter_add}

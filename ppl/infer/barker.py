@@ -124,7 +124,7 @@ class BarkerProcess(TargetProcess):
         opening = call_fused(self._open, carry.rng_key, carry.i, carry.state, carry.warmup, inputs.schedule)
         potential_energy, gradient = inputs.target.value_and_gradient(opening.proposal.position)
         chain = call_fused(self._close, carry, opening, potential_energy, gradient, inputs.schedule)
-        if not (self.warmup.adapt_step_size or self.warmup.adapt_metric):
+        if not self.warmup.is_adaptive:
             return chain
 
         def adapt() -> WarmupState:

@@ -261,8 +261,7 @@ class HamiltonianProcess(TargetProcess):
 
     def learns(self, carry: Chain, inputs: Inputs) -> Array:
         """Whether this is warm-up, and adapts something."""
-        is_adaptive = self.warmup.adapt_step_size or self.warmup.adapt_metric
-        return (carry.i < inputs.schedule.num_warmup) & is_adaptive
+        return self.warmup.params(carry.i, carry.warmup, inputs.schedule).warming_up & self.warmup.is_adaptive
 
     def learn(self, carry: Chain, closed: Chain, iteration: Iteration, inputs: Inputs) -> Chain:
         """What warm-up learns from an iteration."""
@@ -270,14 +269,13 @@ class HamiltonianProcess(TargetProcess):
 
     def adapted(self, carry: Chain, chain: Chain, inputs: Inputs, key: Key) -> Chain:
         """The chain after an iteration, with what warm-up learns from it; `carry` is the chain before."""
-        if not (self.warmup.adapt_step_size or self.warmup.adapt_metric):
+        if not self.warmup.is_adaptive:
             return chain
 
         def adapt() -> WarmupState:
             return self._adapt(carry.i, chain, carry.warmup, inputs, key)
 
-        warming_up = self.warmup.params(carry.i, carry.warmup, inputs.schedule).warming_up
-        return chain._replace(warmup=lax.cond(warming_up, adapt, lambda: carry.warmup))
+        return chain._replace(warmup=lax.cond(self.learns(carry, inputs), adapt, lambda: carry.warmup))
 
     def _open(self, key: Key, i: Array, state: HamiltonianState, warmup: WarmupState, schedule: Schedule) -> Iteration:
         draws = random.draw(key, state.position.dtype, keys=3)

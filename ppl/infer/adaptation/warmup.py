@@ -96,6 +96,11 @@ class Warmup:
     max_step_size: Any = None
     rule: StepSizeRule = StepSizeRule()
 
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether anything is adapted."""
+        return self.adapt_step_size or self.adapt_metric
+
     def init(self, step_size: Array, metric: Metric) -> WarmupState:
         """The state before the first iteration."""
         first: Any = np.zeros((), np.int32)
@@ -121,7 +126,7 @@ class Warmup:
         self, i: Array, signal: Signal, state: WarmupState, schedule: Schedule, search: StepSizeSearch | None = None
     ) -> WarmupState:
         """Learn from warm-up iteration i (from 0). `search`, where given, finds a step size afresh when the metric changes."""
-        if not (self.adapt_step_size or self.adapt_metric):
+        if not self.is_adaptive:
             return state
         if self.adapt_step_size:
             state = self._adapt_step_size(i, signal, state, schedule)

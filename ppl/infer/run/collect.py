@@ -10,7 +10,7 @@ from jax import lax
 from ppl._typing import Array, PyTree
 from ppl.infer.run.process import Process
 
-__all__ = ["Thinning", "advance", "buffer_rows", "collect_all", "kept_between"]
+__all__ = ["Thinning", "advance", "buffer_rows", "collect_all", "empty_buffers", "is_kept", "kept_between"]
 
 BUFFER_BYTES = 4_000_000
 MIN_ROWS, MAX_ROWS = 16, 1024
@@ -44,6 +44,16 @@ def buffer_rows(process: Process, carry: PyTree) -> int:
     return int(np.clip(BUFFER_BYTES // max(size, 1), MIN_ROWS, MAX_ROWS))
 
 
+def empty_buffers(num_rows: int, row: PyTree) -> dict[str, Array]:
+    """Room for rows like this one, and for one more: iterations after the last that is kept are written there."""
+    return jax.tree.map(lambda x: jnp.zeros((num_rows + 1, *x.shape), x.dtype), row)
+
+
+def is_kept(t: Array, first: Array, step: Array) -> Array:
+    """Whether iteration t is kept, by a thinning with this `first` and `step`."""
+    return (step > 0) & (t >= first) & (lax.rem(t - first + 1, jnp.maximum(step, 1)) == 0)
+
+
 def advance(process: Process, num_rows: int, carry: PyTree, inputs: PyTree, span: Array) -> tuple[PyTree, dict[str, Array]]:
     """Advance a chain.
 
@@ -58,16 +68,14 @@ def advance(process: Process, num_rows: int, carry: PyTree, inputs: PyTree, span
         The chain after, and the rows: those kept stand in front, in order; when none is, the last iteration stands in the first.
     """
     begin, end, first, step = span[0], span[1], span[2], span[3]
-    # One row more than are kept: iterations between the last that is and the end are written there.
-    buffers = jax.tree.map(lambda x: jnp.zeros((num_rows + 1, *x.shape), x.dtype), jax.eval_shape(process.read, carry))
+    buffers = empty_buffers(num_rows, jax.eval_shape(process.read, carry))
 
     def iterate(t: Array, loop: tuple[PyTree, Array, Any]) -> tuple[PyTree, Array, Any]:
         carry, row, buffers = loop
         carry = process.step(carry, inputs)
         value = process.read(carry)
         buffers = jax.tree.map(lambda b, x: lax.dynamic_update_index_in_dim(b, x, row, 0), buffers, value)
-        is_kept = (step > 0) & (t >= first) & (lax.rem(t - first + 1, jnp.maximum(step, 1)) == 0)
-        return carry, row + is_kept.astype(row.dtype), buffers
+        return carry, row + is_kept(t, first, step).astype(row.dtype), buffers
 
     carry, _, buffers = lax.fori_loop(begin, end, iterate, (carry, jnp.zeros((), jnp.int32), buffers))
     return carry, buffers

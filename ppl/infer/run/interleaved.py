@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ppl._typing import Array, PyTree
+from ppl.infer.run.collect import empty_buffers, is_kept
 from ppl.infer.run.process import Process, Vectorized
 
 __all__ = ["Interleaved", "Stepwise", "advance_interleaved", "select_chains", "vectorized"]
@@ -120,13 +121,12 @@ def advance_interleaved(
         waiting = is_waiting(loop)
         carry = select_chains(waiting, close(loop), loop.carry)
         row = jnp.where(waiting, loop.row, num_rows)
-        kept = (step > 0) & (loop.number >= first) & (lax.rem(loop.number - first + 1, jnp.maximum(step, 1)) == 0)
         return Loop(
             carry=carry,
             iteration=process.choose(waiting, begin_all(carry), loop.iteration),
             number=loop.number + waiting,
-            row=loop.row + (waiting & kept),
-            buffers=jax.tree.map(lambda b, x: b.at[row, chains].set(x, mode="drop"), loop.buffers, interleaved.read(carry)),
+            row=loop.row + (waiting & is_kept(loop.number, first, step)),
+            buffers=jax.tree.map(lambda b, x: b.at[row, chains].set(x), loop.buffers, interleaved.read(carry)),
         )
 
     start = Loop(
@@ -134,7 +134,7 @@ def advance_interleaved(
         iteration=begin_all(carry),
         number=jnp.full(chains.shape, begin),
         row=jnp.zeros(chains.shape, jnp.int32),
-        buffers=jax.tree.map(lambda x: jnp.zeros((num_rows, *x.shape), x.dtype), value),
+        buffers=empty_buffers(num_rows, value),
     )
     last = lax.while_loop(lambda loop: jnp.any(loop.number < end), turn, start)
     return last.carry, last.buffers

@@ -50,10 +50,14 @@ def _judging_nothing() -> Iterator[None]:
         yield
 
 
+def _sites(target: Target, position: Array) -> list[Message]:
+    sites, _ = bound_trace(target.model, target.arrays, target.layout.unravel(position), target.fixed, enumerate=True)
+    return list(sample_sites(sites).values())
+
+
 def _densities(target: Target, position: Array) -> Iterator[tuple[Message, np.ndarray]]:
     """Sites that are not summed out, with their log densities."""
-    sites, _ = bound_trace(target.model, target.arrays, target.layout.unravel(position), target.fixed, enumerate=True)
-    for site in sample_sites(sites).values():
+    for site in _sites(target, position):
         if "_slot" in site["infer"]:
             continue
         if "_loop" in site["infer"]:
@@ -66,8 +70,7 @@ def _densities(target: Target, position: Array) -> Iterator[tuple[Message, np.nd
 
 def _enumerated(target: Target, position: Array) -> list[str]:
     """Names of the sites that are summed out."""
-    sites, _ = bound_trace(target.model, target.arrays, target.layout.unravel(position), target.fixed, enumerate=True)
-    return sorted({repr(written_name(site)) for site in sample_sites(sites).values() if "_slot" in site["infer"]})
+    return sorted({repr(written_name(site)) for site in _sites(target, position) if "_slot" in site["infer"]})
 
 
 def _behind_time(site: Message, ndim: int) -> np.ndarray:
@@ -165,8 +168,7 @@ def _short(value: Any) -> str:
 
 def _gradient_reasons(target: Target, position: Array) -> list[str]:
     energy = target(position)
-    states = _enumerated(target, position)
-    if np.isposinf(energy) and states:
+    if np.isposinf(energy) and (states := _enumerated(target, position)):
         return [
             f"each site has a density in some states of {', '.join(states)}, but no states of all of them together have one for "
             "these data"

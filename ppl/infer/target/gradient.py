@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ppl._inlined import evaluate
+from ppl._inlined import REPLACED, evaluate
 from ppl._jaxprs import equations, inner_jaxprs
 from ppl._typing import Array
 from ppl.infer.target.layout import Layout
@@ -68,17 +68,13 @@ def elementary_operations(target: GradientTarget, *, with_gradient: bool = True)
         closed = value_and_gradient.trace(target, position).jaxpr
     else:
         closed = jax.make_jaxpr(lambda target, position: target(position))(target, position)
-    if any(equation.primitive.name == "gather" for equation in equations(closed.jaxpr)):
+    others = [equation for equation in equations(closed.jaxpr) if not _is_elementary(equation)]
+    if not all(equation.primitive.name in REPLACED for equation in others):
+        return None
+    if others:
         closed = jax.make_jaxpr(lambda *args: evaluate(closed, args))(*closed.in_avals)
-    operations = 0
-    for equation in equations(closed.jaxpr):
-        name = equation.primitive.name
-        if name not in ELEMENTARY and not _is_small_product(equation):
-            return None
-        if name.startswith("reduce_") and equation.invars[0].aval.size > MAX_SUMMED:
-            return None
-        operations += not any(inner_jaxprs(equation))
-    return operations
+    program = list(equations(closed.jaxpr))
+    return sum(not any(inner_jaxprs(equation)) for equation in program) if all(map(_is_elementary, program)) else None
 
 
 @jax.tree_util.register_dataclass
@@ -159,6 +155,13 @@ def _from_bits(x: Array, dtype: Any) -> Array:
     if np.dtype(dtype).kind == "f":
         return x.astype(dtype)
     return lax.bitcast_convert_type(x, _integer_like(x.dtype)).astype(dtype)
+
+
+def _is_elementary(equation: Any) -> bool:
+    name = equation.primitive.name
+    if name.startswith("reduce_") and equation.invars[0].aval.size > MAX_SUMMED:
+        return False
+    return name in ELEMENTARY or _is_small_product(equation)
 
 
 def _is_small_product(equation: Any) -> bool:
