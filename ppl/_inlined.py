@@ -1,7 +1,7 @@
-"""Evaluate a traced program equation by equation, so that another one is traced: without inner calls, and without needless gathers.
+"""Evaluate a traced program equation by equation, so that another one is traced: without inner calls, needless gathers, long sums.
 
 Parameters that are indexed by the states of an enumerated site, all of them in order, are a gather, and a scatter in the gradient.
-The indices are known when the program is traced. So the rows are taken as they stand.
+The indices are known when the program is traced. So the rows are taken as they stand. Long sums are taken by slices (`_sliced`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +14,7 @@ import numpy as np
 from jax import lax
 from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal
 
+from ppl._sliced import REDUCTIONS, by_slices
 from ppl._typing import Array
 from ppl.util import not_jax_tracer
 
@@ -55,9 +56,12 @@ def _results(equation: JaxprEqn, inputs: list[Any]) -> Sequence[Any]:
     known = _known_result(equation, inputs)
     if known is not None:
         return [known]
-    rows = REPLACED[name](parameters, inputs) if name in REPLACED else None
-    if rows is not None:
-        return [rows]
+    if name in REPLACED:
+        replaced = REPLACED[name](parameters, inputs)
+    else:
+        replaced = by_slices(name, inputs[0], parameters["axes"]) if name in REDUCTIONS else None
+    if replaced is not None:
+        return [replaced]
     result = equation.primitive.bind(*inputs, **parameters)
     return result if equation.primitive.multiple_results else [result]
 

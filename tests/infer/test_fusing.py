@@ -15,6 +15,7 @@ import ppl
 import ppl.distributions as dist
 from ppl._inlined import evaluate
 from ppl._jaxprs import equations
+from ppl._sliced import by_slices
 from ppl.infer import HMC, MCMC, NUTS
 from ppl.infer.algorithms.fused import Fusing, call_fused, fusing, whole_program
 from ppl.infer.algorithms.hmc import HMC as HMCTransition
@@ -219,6 +220,57 @@ def test_all_rows_in_order_are_no_gather(kind):
     assert ("gather" not in names and "scatter-add" not in names) == is_replaced
     found = jax.tree.unflatten(jax.tree.structure(shape), jax.jit(lambda x: evaluate(closed, [x]))(x))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), found, both(x))
+
+
+@pytest.mark.parametrize("name", ["reduce_sum", "reduce_max"])
+@pytest.mark.parametrize(
+    ("shape", "axes", "is_sliced"),
+    [
+        ((1000,), (0,), True),
+        ((1025,), (0,), True),
+        ((4, 300), (1,), True),
+        ((300, 4), (0, 1), True),
+        ((3, 20, 30), (0, 2), False),
+        ((3, 20, 33), (0, 2), True),
+        ((20, 5, 7), (1, 2), True),
+        ((1000, 4), (0,), False),
+        ((400,), (0,), False),
+        ((40, 0), (1,), False),
+        ((), (), False),
+    ],
+)
+def test_long_sums_and_maxima_are_taken_by_slices(name, shape, axes, is_sliced):
+    x = np.random.default_rng(0).normal(size=shape) - 3
+    found = by_slices(name, jnp.asarray(x), axes)
+    assert (found is not None) == is_sliced
+    if is_sliced:
+        reduction = {"reduce_sum": np.sum, "reduce_max": np.max}[name]
+        np.testing.assert_allclose(found, reduction(x, axis=axes), rtol=1e-6 if name == "reduce_max" else 1e-4)
+        for special in (-np.inf, np.nan):
+            everywhere = jnp.full(shape, special)
+            np.testing.assert_array_equal(by_slices(name, everywhere, axes), reduction(everywhere, axis=axes))
+
+
+def test_sums_of_whole_numbers_are_left_alone():
+    assert by_slices("reduce_sum", jnp.ones(1000, jnp.int32), (0,)) is None
+
+
+def test_gradients_of_long_sums_are_taken_by_slices():
+    def energy(x):
+        return jnp.sum(jax.nn.logsumexp(jnp.sin(x)[:, None] * jnp.arange(3.0), axis=1)) + jnp.sum(x**2)
+
+    x = jnp.asarray(np.random.default_rng(0).normal(size=777), jnp.float32)
+    closed = jax.make_jaxpr(jax.value_and_grad(energy))(x)
+    again = jax.make_jaxpr(lambda x: evaluate(closed, [x]))(x)
+
+    def totals(program):
+        sums = [equation for equation in equations(program.jaxpr) if equation.primitive.name == "reduce_sum"]
+        return [equation.invars[0].aval.size for equation in sums if equation.outvars[0].aval.ndim == 0]
+
+    assert totals(closed) == [777, 777]
+    assert totals(again) == [32, 32]
+    for found, expected in zip(evaluate(closed, [x]), jax.value_and_grad(energy)(x)):
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_keys_and_choices_of_many_are_evaluated_as_they_are():

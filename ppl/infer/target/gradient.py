@@ -68,13 +68,15 @@ def elementary_operations(target: GradientTarget, *, with_gradient: bool = True)
         closed = value_and_gradient.trace(target, position).jaxpr
     else:
         closed = jax.make_jaxpr(lambda target, position: target(position))(target, position)
-    others = [equation for equation in equations(closed.jaxpr) if not _is_elementary(equation)]
+    program = list(equations(closed.jaxpr))
+    others = [equation for equation in program if not _is_elementary(equation)]
     if not all(equation.primitive.name in REPLACED for equation in others):
         return None
     if others:
-        closed = jax.make_jaxpr(lambda *args: evaluate(closed, args))(*closed.in_avals)
-    program = list(equations(closed.jaxpr))
-    return sum(not any(inner_jaxprs(equation)) for equation in program) if all(map(_is_elementary, program)) else None
+        replaced = jax.make_jaxpr(lambda *args: evaluate(closed, args))(*closed.in_avals)
+        if not all(map(_is_elementary, equations(replaced.jaxpr))):
+            return None
+    return sum(not any(inner_jaxprs(equation)) for equation in program)
 
 
 @jax.tree_util.register_dataclass
