@@ -1,7 +1,7 @@
 """Evaluate a traced program equation by equation, so that another one is traced: without inner calls, needless gathers, long sums.
 
 Parameters that are indexed by the states of an enumerated site, all of them in order, are a gather, and a scatter in the gradient.
-The indices are known when the program is traced. So the rows are taken as they stand. Long sums are taken by slices (`_sliced`).
+The indices are known when the program is traced. So the rows are taken as they stand. Some sums are taken by slices (`_sliced`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,18 +14,21 @@ import numpy as np
 from jax import lax
 from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal
 
-from ppl._sliced import REDUCTIONS, by_slices
+from ppl._sliced import REDUCTIONS, reduce_apart, reduce_rows
 from ppl._typing import Array
 from ppl.util import not_jax_tracer
 
-__all__ = ["REPLACED", "evaluate"]
+__all__ = ["IN_MANY_KERNELS", "IN_ONE_KERNEL", "ROWS", "evaluate"]
+
+# What an operation is replaced by, of its parameters and inputs; None: it stays.
+Replacement = Callable[[Mapping[str, Any], list[Any]], Array | None]
 
 CALLS = frozenset(("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"))
 MAX_KNOWN = 4096  # elements of indices that are computed while a program is traced
 
 
-def evaluate(closed: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
-    """The results of a jaxpr, with inner calls inlined, also in the bodies of loops and branches."""
+def evaluate(closed: ClosedJaxpr, args: Sequence[Any], replacements: Mapping[str, Replacement]) -> list[Any]:
+    """The results of a jaxpr, with inner calls inlined, also in the bodies of loops and branches, and some operations replaced."""
     values: dict[Any, Any] = dict(zip((*closed.jaxpr.constvars, *closed.jaxpr.invars), (*closed.consts, *args)))
 
     def read(variable: Any) -> Any:
@@ -33,33 +36,30 @@ def evaluate(closed: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
 
     for equation in closed.jaxpr.eqns:
         inputs = [read(variable) for variable in equation.invars]
-        values.update(zip(equation.outvars, _results(equation, inputs)))
+        values.update(zip(equation.outvars, _results(equation, inputs, replacements)))
     return [read(variable) for variable in closed.jaxpr.outvars]
 
 
-def _results(equation: JaxprEqn, inputs: list[Any]) -> Sequence[Any]:
+def _results(equation: JaxprEqn, inputs: list[Any], replacements: Mapping[str, Replacement]) -> Sequence[Any]:
     """The results of one equation. Loops and branches are built anew, from closures: so they take no operand without use."""
     name, parameters = equation.primitive.name, equation.params
     if name in CALLS:
-        return evaluate(parameters.get("jaxpr") or parameters["call_jaxpr"], inputs)
+        return evaluate(parameters.get("jaxpr") or parameters["call_jaxpr"], inputs, replacements)
     if name == "while":
         first, second = parameters["cond_nconsts"], parameters["cond_nconsts"] + parameters["body_nconsts"]
         condition, body = parameters["cond_jaxpr"], parameters["body_jaxpr"]
         return lax.while_loop(
-            lambda carry: evaluate(condition, [*inputs[:first], *carry])[0],
-            lambda carry: tuple(evaluate(body, [*inputs[first:second], *carry])),
+            lambda carry: evaluate(condition, [*inputs[:first], *carry], replacements)[0],
+            lambda carry: tuple(evaluate(body, [*inputs[first:second], *carry], replacements)),
             tuple(inputs[second:]),
         )
     if name == "cond":
         index, *operands = inputs
-        return lax.switch(index, [partial(evaluate, branch, operands) for branch in parameters["branches"]])
+        return lax.switch(index, [partial(evaluate, branch, operands, replacements) for branch in parameters["branches"]])
     known = _known_result(equation, inputs)
     if known is not None:
         return [known]
-    if name in REPLACED:
-        replaced = REPLACED[name](parameters, inputs)
-    else:
-        replaced = by_slices(name, inputs[0], parameters["axes"]) if name in REDUCTIONS else None
+    replaced = replacements[name](parameters, inputs) if name in replacements else None
     if replaced is not None:
         return [replaced]
     result = equation.primitive.bind(*inputs, **parameters)
@@ -160,5 +160,14 @@ def _scatter_add(parameters: Mapping[str, Any], inputs: list[Any]) -> Array | No
     return operand + jnp.reshape(updates, operand.shape) if rows else None
 
 
-# Operations that are replaced where they take all rows in order; None: they do not.
-REPLACED: dict[str, Callable[[Mapping[str, Any], list[Any]], Array | None]] = {"gather": _gather, "scatter-add": _scatter_add}
+def _reduction(reduce: Callable[[str, Array, Any], Array | None]) -> dict[str, Replacement]:
+    def replacement(name: str) -> Replacement:
+        return lambda parameters, inputs: reduce(name, inputs[0], parameters["axes"])
+
+    return {name: replacement(name) for name in REDUCTIONS}
+
+
+# What takes the place of operations: gathers and scatters of all rows in order, which one kernel cannot hold, and reductions.
+ROWS: dict[str, Replacement] = {"gather": _gather, "scatter-add": _scatter_add}
+IN_ONE_KERNEL: dict[str, Replacement] = {**ROWS, **_reduction(reduce_rows)}
+IN_MANY_KERNELS: dict[str, Replacement] = _reduction(reduce_apart)

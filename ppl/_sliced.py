@@ -1,10 +1,12 @@
-"""Sums and maxima along last axes as operations on slices.
+"""Sums and maxima as operations on slices, where XLA for the CPU has nothing better.
 
-Where a program is one kernel, XLA on the CPU takes them by windows of 32 elements, one element after another. Whole slices that are
-added are vectorised.
+In a program that is one kernel it takes those along last axes by windows of 32 elements, one element after another; slices that are
+added are vectorised. In any other it leaves reductions of 4,096 elements or more to a library, which takes its time over an axis of
+two elements, such as two states, and over axes with another between them.
 """
 
-from collections.abc import Callable, Collection
+import math
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -13,9 +15,10 @@ from jax import lax
 
 from ppl._typing import Array
 
-__all__ = ["REDUCTIONS", "by_slices"]
+__all__ = ["REDUCTIONS", "is_apart", "reduce_apart", "reduce_rows"]
 
-MIN_ELEMENTS = 512  # of an array; slices of shorter ones gain nothing and take time to compile
+MIN_ELEMENTS = 512  # of an array with long rows; slices of shorter ones gain nothing and take time to compile
+MIN_LEFT_TO_LIBRARY = 4096
 MAX_ROW = 32  # elements that are left to one reduction, and slices at a time
 
 
@@ -33,12 +36,38 @@ REDUCTIONS = {
 }
 
 
-def by_slices(name: str, x: Array, axes: Collection[int]) -> Array | None:
-    """`reduce_sum` or `reduce_max` of an array along axes; None where nothing is gained by slices."""
+def is_apart(shape: Sequence[int], axes: Collection[int]) -> bool:
+    """Whether a reduction of an array of this shape combines elements that are far apart in memory: pairs, or along axes apart."""
+    if math.prod(shape) < MIN_LEFT_TO_LIBRARY or not axes:
+        return False
+    last = len(shape) - 1
+    return any(shape[axis] == 2 for axis in axes if axis < last) or (last in axes and last - min(axes) >= len(axes))
+
+
+def reduce_apart(name: str, x: Array, axes: Collection[int]) -> Array | None:
+    """`reduce_sum` or `reduce_max` of an array along axes that are apart, pairs first and then rows; None where they are not."""
+    if not is_apart(np.shape(x), axes):
+        return None
+    reduction = REDUCTIONS[name]
+    kept: list[int] = []
+    for axis in sorted(axes, reverse=True):
+        if x.shape[axis] == 2 and axis < x.ndim - 1:
+            x = reduction.pair(*(lax.index_in_dim(x, i, axis, keepdims=False) for i in range(2)))
+            kept = [other - 1 for other in kept]
+        else:
+            kept.append(axis)
+    if not kept:
+        return x
+    by_rows = reduce_rows(name, x, kept)
+    return reduction.whole(x, tuple(kept)) if by_rows is None else by_rows
+
+
+def reduce_rows(name: str, x: Array, axes: Collection[int]) -> Array | None:
+    """`reduce_sum` or `reduce_max` of an array along axes, by slices of long rows; None where there are none."""
     reduction, shape, first = REDUCTIONS[name], np.shape(x), np.ndim(x)
     while first - 1 in axes:
         first -= 1
-    length = int(np.prod(shape[first:]))
+    length = math.prod(shape[first:])
     if x.size < MIN_ELEMENTS or length <= MAX_ROW or not jnp.issubdtype(x.dtype, jnp.floating):
         return None
     x = lax.reshape(x, (*shape[:first], length))

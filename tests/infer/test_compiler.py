@@ -7,7 +7,7 @@ import pytest
 from jax import lax
 
 from ppl.infer.run import compiler
-from ppl.infer.run.compiler import OLDER, OLDER_UNOPTIMIZED, SHORT, compile_lowered, compiler_options
+from ppl.infer.run.compiler import DIVIDED, OLDER, OLDER_UNOPTIMIZED, SHORT, WITHOUT_LIBRARY, compile_lowered, compiler_options
 from ppl.infer.run.programs import Programs
 
 on_cpu = pytest.mark.skipif(jax.default_backend() != "cpu", reason="the options are those of the CPU's compiler")
@@ -37,6 +37,17 @@ def test_long_arrays_are_seen_in_loops_branches_and_calls():
     assert _options(lambda x: lax.cond(x[0] > 0, lambda: jnp.sum(x + x), lambda: 0.0), long) == {}
     assert _options(jax.jit(lambda x: x - 1.0), long) == {}
     assert _options(lambda: jnp.sum(long * long)) == {}, "data in the closure"
+
+
+@on_cpu
+def test_maxima_over_the_states_of_many_elements_are_not_left_to_the_library():
+    states = jnp.zeros((4, DIVIDED // 4 + 1))
+    assert _options(lambda x: jax.grad(lambda x: jnp.sum(jax.nn.logsumexp(x, axis=0)))(x), states) == WITHOUT_LIBRARY
+    assert _options(lambda x: jnp.max(x, 0), states[:, :-1]) == OLDER, "as long as one thread takes"
+    assert _options(lambda x: jnp.max(x, 1), states) == OLDER, "along the last axis"
+    assert _options(lambda x: jnp.sum(x, 0), states) == OLDER, "a sum"
+    compiled = compile_lowered(jax.jit(lambda x: jnp.max(x, 0)).lower(states), WITHOUT_LIBRARY)
+    np.testing.assert_array_equal(compiled(states), np.zeros(states.shape[1]))
 
 
 @on_cpu

@@ -20,7 +20,7 @@ from jax import lax
 from jax.experimental.xla_metadata import set_xla_metadata
 from jax.extend.core import ClosedJaxpr, Literal
 
-from ppl._inlined import evaluate
+from ppl._inlined import IN_ONE_KERNEL, evaluate
 from ppl._typing import Array, PyTree
 
 __all__ = ["FusedTarget", "Fusing", "are_updates_fused", "call_fused", "fused_target", "fusing", "whole_program"]
@@ -116,7 +116,7 @@ def _as_small_call(fn: Callable[..., R], is_users: bool) -> Callable[..., R]:
             flat: list[Any] = [None] * len(leaves)
             for i, operand in zip(used, operands):
                 flat[i] = operand
-            return [*evaluate(closed, flat), *_touch(operands, is_users)]
+            return [*evaluate(closed, flat, IN_ONE_KERNEL), *_touch(operands, is_users)]
 
         with set_xla_metadata(xla_cpu_small_call="true", inlineable="false"):
             results = jax.jit(run_used)(*(leaves[i] for i in used))

@@ -1,7 +1,8 @@
 """How XLA is to compile a program for the CPU: how much it is worth to optimize, and by which of its code generators.
 
 XLA has two generators of loops. The newer, its default, yields faster loops over long arrays. For short ones the older yields a
-faster program, and in half the time.
+faster program, and in half the time. Reductions are left to a library, which divides long ones among threads: maxima over a first
+axis, such as those over the states of many elements, take several times as long there as in loops.
 """
 
 from typing import Any
@@ -16,10 +17,13 @@ __all__ = ["compile_lowered", "compiler_options"]
 Options = dict[str, Any]
 
 OLDER: Options = {"xla_cpu_use_fusion_emitters": False}
+WITHOUT_LIBRARY: Options = {"xla_cpu_experimental_ynn_fusion_type": ""}
 OLDER_UNOPTIMIZED: Options = {**OLDER, "xla_backend_optimization_level": 0}
 
 # Elements of the longest array for which the older generator yields the faster program.
 SHORT = 256
+# Elements of an array from which the library divides the work among threads.
+DIVIDED = 1 << 15
 ARITHMETIC = frozenset(("add", "sub", "mul", "div", "dot_general"))
 
 _unknown: set[str] = set()  # options that the compiler has refused
@@ -36,7 +40,17 @@ def compiler_options(jaxpr: Jaxpr, *, runs_once: bool) -> Options:
         return {}
     if runs_once:
         return OLDER_UNOPTIMIZED
+    if any(map(_is_long_maximum, equations(jaxpr))):
+        return WITHOUT_LIBRARY
     return OLDER if _longest(jaxpr) <= SHORT else {}
+
+
+def _is_long_maximum(equation: Any) -> bool:
+    """Whether this is a maximum along other axes than the last of an array whose elements are divided among threads."""
+    if equation.primitive.name != "reduce_max":
+        return False
+    operand = equation.invars[0].aval
+    return operand.size > DIVIDED and operand.ndim - 1 not in equation.params["axes"]
 
 
 def _longest(jaxpr: Jaxpr) -> int:

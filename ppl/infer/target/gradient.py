@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ppl._inlined import REPLACED, evaluate
+from ppl._inlined import IN_MANY_KERNELS, ROWS, evaluate
 from ppl._jaxprs import equations, inner_jaxprs
+from ppl._sliced import is_apart
 from ppl._typing import Array
 from ppl.infer.target.layout import Layout
 
@@ -48,9 +49,22 @@ class GradientTarget(Protocol):
 @jax.jit
 def value_and_gradient(target: GradientTarget, position: Array) -> tuple[Array, Array]:
     """The potential energy at a position `(d,)`, and its gradient `(d,)`."""
+    closed = _differentiated.trace(target, position).jaxpr
+    if jax.default_backend() == "cpu" and any(map(_is_apart, equations(closed.jaxpr))):
+        value, gradient = evaluate(closed, jax.tree.leaves((target, position)), IN_MANY_KERNELS)
+        return value, gradient
+    return _differentiated(target, position)
+
+
+@jax.jit
+def _differentiated(target: GradientTarget, position: Array) -> tuple[Array, Array]:
     if target.forward_mode:
         return target(position), jax.jacfwd(target)(position)
     return jax.value_and_grad(target)(position)
+
+
+def _is_apart(equation: Any) -> bool:
+    return equation.primitive.name in IN_MANY_KERNELS and is_apart(equation.invars[0].aval.shape, equation.params["axes"])
 
 
 def elementary_operations(target: GradientTarget, *, with_gradient: bool = True) -> int | None:
@@ -70,10 +84,10 @@ def elementary_operations(target: GradientTarget, *, with_gradient: bool = True)
         closed = jax.make_jaxpr(lambda target, position: target(position))(target, position)
     program = list(equations(closed.jaxpr))
     others = [equation for equation in program if not _is_elementary(equation)]
-    if not all(equation.primitive.name in REPLACED for equation in others):
+    if not all(equation.primitive.name in ROWS for equation in others):
         return None
     if others:
-        replaced = jax.make_jaxpr(lambda *args: evaluate(closed, args))(*closed.in_avals)
+        replaced = jax.make_jaxpr(lambda *args: evaluate(closed, args, ROWS))(*closed.in_avals)
         if not all(map(_is_elementary, equations(replaced.jaxpr))):
             return None
     return sum(not any(inner_jaxprs(equation)) for equation in program)
