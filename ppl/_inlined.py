@@ -20,15 +20,15 @@ from ppl.util import not_jax_tracer
 
 __all__ = ["IN_MANY_KERNELS", "IN_ONE_KERNEL", "ROWS", "evaluate"]
 
-# What an operation is replaced by, of its parameters and inputs; None: it stays.
-Replacement = Callable[[Mapping[str, Any], list[Any]], Array | None]
+# The results of what takes the place of an operation, of its parameters and inputs; None: it stays.
+Replacement = Callable[[Mapping[str, Any], list[Any]], Sequence[Any] | None]
 
 CALLS = frozenset(("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"))
 MAX_KNOWN = 4096  # elements of indices that are computed while a program is traced
 
 
 def evaluate(closed: ClosedJaxpr, args: Sequence[Any], replacements: Mapping[str, Replacement]) -> list[Any]:
-    """The results of a jaxpr, with inner calls inlined, also in the bodies of loops and branches, and some operations replaced."""
+    """The results of a jaxpr, with inner calls inlined and some operations replaced."""
     values: dict[Any, Any] = dict(zip((*closed.jaxpr.constvars, *closed.jaxpr.invars), (*closed.consts, *args)))
 
     def read(variable: Any) -> Any:
@@ -41,27 +41,16 @@ def evaluate(closed: ClosedJaxpr, args: Sequence[Any], replacements: Mapping[str
 
 
 def _results(equation: JaxprEqn, inputs: list[Any], replacements: Mapping[str, Replacement]) -> Sequence[Any]:
-    """The results of one equation. Loops and branches are built anew, from closures: so they take no operand without use."""
+    """The results of one equation."""
     name, parameters = equation.primitive.name, equation.params
     if name in CALLS:
         return evaluate(parameters.get("jaxpr") or parameters["call_jaxpr"], inputs, replacements)
-    if name == "while":
-        first, second = parameters["cond_nconsts"], parameters["cond_nconsts"] + parameters["body_nconsts"]
-        condition, body = parameters["cond_jaxpr"], parameters["body_jaxpr"]
-        return lax.while_loop(
-            lambda carry: evaluate(condition, [*inputs[:first], *carry], replacements)[0],
-            lambda carry: tuple(evaluate(body, [*inputs[first:second], *carry], replacements)),
-            tuple(inputs[second:]),
-        )
-    if name == "cond":
-        index, *operands = inputs
-        return lax.switch(index, [partial(evaluate, branch, operands, replacements) for branch in parameters["branches"]])
     known = _known_result(equation, inputs)
     if known is not None:
         return [known]
     replaced = replacements[name](parameters, inputs) if name in replacements else None
     if replaced is not None:
-        return [replaced]
+        return replaced
     result = equation.primitive.bind(*inputs, **parameters)
     return result if equation.primitive.multiple_results else [result]
 
@@ -143,31 +132,56 @@ def _are_rows(operand: Any, indices: Any, removed: Any, mapped: Any, batching: A
     )
 
 
-def _gather(parameters: Mapping[str, Any], inputs: list[Any]) -> Array | None:
+def _gather(parameters: Mapping[str, Any], inputs: list[Any]) -> list[Array] | None:
     operand, indices = inputs
     d = parameters["dimension_numbers"]
     rows = _are_rows(operand, indices, d.collapsed_slice_dims, d.start_index_map, d.operand_batching_dims, d.offset_dims)
     if not rows or tuple(parameters["slice_sizes"]) != (1, *operand.shape[1:]):
         return None
-    return jnp.reshape(operand, (*indices.shape[:-1], *operand.shape[1:]))
+    return [jnp.reshape(operand, (*indices.shape[:-1], *operand.shape[1:]))]
 
 
-def _scatter_add(parameters: Mapping[str, Any], inputs: list[Any]) -> Array | None:
+def _scatter_add(parameters: Mapping[str, Any], inputs: list[Any]) -> list[Array] | None:
     operand, indices, updates = inputs
     d = parameters["dimension_numbers"]
     removed, mapped = d.inserted_window_dims, d.scatter_dims_to_operand_dims
     rows = _are_rows(operand, indices, removed, mapped, d.operand_batching_dims, d.update_window_dims)
-    return operand + jnp.reshape(updates, operand.shape) if rows else None
+    return [operand + jnp.reshape(updates, operand.shape)] if rows else None
 
 
-def _reduction(reduce: Callable[[str, Array, Any], Array | None]) -> dict[str, Replacement]:
+# Loops, branches, reductions
+
+
+def _while(parameters: Mapping[str, Any], inputs: list[Any]) -> Sequence[Any]:
+    """The loop, built anew from closures: so it takes no operand without use."""
+    first, second = parameters["cond_nconsts"], parameters["cond_nconsts"] + parameters["body_nconsts"]
+    condition, body = parameters["cond_jaxpr"], parameters["body_jaxpr"]
+    return lax.while_loop(
+        lambda carry: evaluate(condition, [*inputs[:first], *carry], IN_ONE_KERNEL)[0],
+        lambda carry: tuple(evaluate(body, [*inputs[first:second], *carry], IN_ONE_KERNEL)),
+        tuple(inputs[second:]),
+    )
+
+
+def _cond(parameters: Mapping[str, Any], inputs: list[Any]) -> Sequence[Any]:
+    """The branches, likewise."""
+    index, *operands = inputs
+    return lax.switch(index, [partial(evaluate, branch, operands, IN_ONE_KERNEL) for branch in parameters["branches"]])
+
+
+def _reductions(reduce: Callable[[str, Array, Any], Array | None]) -> dict[str, Replacement]:
     def replacement(name: str) -> Replacement:
-        return lambda parameters, inputs: reduce(name, inputs[0], parameters["axes"])
+        def results(parameters: Mapping[str, Any], inputs: list[Any]) -> list[Array] | None:
+            reduced = reduce(name, inputs[0], parameters["axes"])
+            return None if reduced is None else [reduced]
+
+        return results
 
     return {name: replacement(name) for name in REDUCTIONS}
 
 
-# What takes the place of operations: gathers and scatters of all rows in order, which one kernel cannot hold, and reductions.
+# What is replaced. Where a program is one kernel: gathers and scatters of all rows in order, which it cannot hold, loops, branches and
+# long reductions; where it is many kernels: reductions of what is apart.
 ROWS: dict[str, Replacement] = {"gather": _gather, "scatter-add": _scatter_add}
-IN_ONE_KERNEL: dict[str, Replacement] = {**ROWS, **_reduction(reduce_rows)}
-IN_MANY_KERNELS: dict[str, Replacement] = _reduction(reduce_apart)
+IN_ONE_KERNEL: dict[str, Replacement] = {**ROWS, "while": _while, "cond": _cond, **_reductions(reduce_rows)}
+IN_MANY_KERNELS: dict[str, Replacement] = _reductions(reduce_apart)
