@@ -15,6 +15,7 @@ from jax import lax
 from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal
 
 from ppl._sliced import REDUCTIONS, reduce_apart, reduce_rows
+from ppl._spread import spread_result, whole
 from ppl._typing import Array
 from ppl.util import not_jax_tracer
 
@@ -29,22 +30,38 @@ MAX_KNOWN = 4096  # elements of indices that are computed while a program is tra
 
 def evaluate(closed: ClosedJaxpr, args: Sequence[Any], replacements: Mapping[str, Replacement]) -> list[Any]:
     """The results of a jaxpr, with inner calls inlined and some operations replaced."""
+    return [whole(result) for result in _evaluate(closed, args, replacements)]
+
+
+def _evaluate(closed: ClosedJaxpr, args: Sequence[Any], replacements: Mapping[str, Replacement]) -> list[Any]:
+    """The same, where arguments and results may be a `Spread`."""
     values: dict[Any, Any] = dict(zip((*closed.jaxpr.constvars, *closed.jaxpr.invars), (*closed.consts, *args)))
 
     def read(variable: Any) -> Any:
         return variable.val if isinstance(variable, Literal) else values[variable]
 
+    def read_whole(variable: Any) -> Any:
+        if isinstance(variable, Literal):
+            return variable.val
+        values[variable] = whole(values[variable])
+        return values[variable]
+
     for equation in closed.jaxpr.eqns:
         inputs = [read(variable) for variable in equation.invars]
-        values.update(zip(equation.outvars, _results(equation, inputs, replacements)))
+        if equation.primitive.name in CALLS:
+            called = equation.params.get("jaxpr") or equation.params["call_jaxpr"]
+            results: Sequence[Any] = _evaluate(called, inputs, replacements)
+        elif (spread := spread_result(equation, inputs)) is not None:
+            results = [spread]
+        else:
+            results = _results(equation, [read_whole(variable) for variable in equation.invars], replacements)
+        values.update(zip(equation.outvars, results))
     return [read(variable) for variable in closed.jaxpr.outvars]
 
 
 def _results(equation: JaxprEqn, inputs: list[Any], replacements: Mapping[str, Replacement]) -> Sequence[Any]:
-    """The results of one equation."""
+    """The results of one equation that calls nothing."""
     name, parameters = equation.primitive.name, equation.params
-    if name in CALLS:
-        return evaluate(parameters.get("jaxpr") or parameters["call_jaxpr"], inputs, replacements)
     known = _known_result(equation, inputs)
     if known is not None:
         return [known]
@@ -180,8 +197,8 @@ def _reductions(reduce: Callable[[str, Array, Any], Array | None]) -> dict[str, 
     return {name: replacement(name) for name in REDUCTIONS}
 
 
-# What is replaced. Where a program is one kernel: gathers and scatters of all rows in order, which it cannot hold, loops, branches and
-# long reductions; where it is many kernels: reductions of what is apart.
+# What is replaced. Where a program is one kernel: gathers and scatters of all rows in order, which it cannot hold, loops, branches,
+# long reductions. Where it is many: reductions of what is apart.
 ROWS: dict[str, Replacement] = {"gather": _gather, "scatter-add": _scatter_add}
 IN_ONE_KERNEL: dict[str, Replacement] = {**ROWS, "while": _while, "cond": _cond, **_reductions(reduce_rows)}
 IN_MANY_KERNELS: dict[str, Replacement] = _reductions(reduce_apart)

@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.extend.core import Jaxpr
 
 from ppl._inlined import IN_MANY_KERNELS, ROWS, evaluate
 from ppl._jaxprs import equations, inner_jaxprs
 from ppl._sliced import is_apart
+from ppl._spread import chooses_among_few
 from ppl._typing import Array
 from ppl.infer.target.layout import Layout
 
@@ -18,6 +20,7 @@ __all__ = ["GradientTarget", "Packed", "elementary_operations", "pack", "value_a
 
 MAX_SUMMED = 4095  # elements of an array that is summed: XLA leaves longer sums to a library, which one kernel cannot call
 MAX_PRODUCT = 64
+MIN_CHOSEN = 4096  # elements of a choice between few values, for which a gradient is evaluated anew
 
 # What one CPU kernel can hold; anything else (a scatter, a matrix product, a loop, a call of LAPACK) is left to the compiler.
 ELEMENTARY = frozenset(
@@ -50,7 +53,7 @@ class GradientTarget(Protocol):
 def value_and_gradient(target: GradientTarget, position: Array) -> tuple[Array, Array]:
     """The potential energy at a position `(d,)`, and its gradient `(d,)`."""
     closed = _differentiated.trace(target, position).jaxpr
-    if jax.default_backend() == "cpu" and any(map(_is_apart, equations(closed.jaxpr))):
+    if jax.default_backend() == "cpu" and _gains_when_evaluated(closed.jaxpr):
         value, gradient = evaluate(closed, jax.tree.leaves((target, position)), IN_MANY_KERNELS)
         return value, gradient
     return _differentiated(target, position)
@@ -61,6 +64,12 @@ def _differentiated(target: GradientTarget, position: Array) -> tuple[Array, Arr
     if target.forward_mode:
         return target(position), jax.jacfwd(target)(position)
     return jax.value_and_grad(target)(position)
+
+
+def _gains_when_evaluated(jaxpr: Jaxpr) -> bool:
+    """Whether a program has operations that evaluation replaces or does less often."""
+    parts = [jaxpr, *(inner for equation in equations(jaxpr) for inner in inner_jaxprs(equation))]
+    return any(chooses_among_few(part.eqns, MIN_CHOSEN) or any(map(_is_apart, part.eqns)) for part in parts)
 
 
 def _is_apart(equation: Any) -> bool:
