@@ -149,16 +149,15 @@ def _elementwise(equation: JaxprEqn, operands: Sequence[Any], shape: Shape) -> S
 
 
 def _choice(operands: Sequence[Any], shape: Shape) -> Spread | None:
+    """The choice between two arrays that repeat few values."""
     which, *cases = operands
-    if len(cases) != 2 or which.shape == () or any(operand.which is not None for operand in operands):
+    if len(cases) != 2 or any(operand.which is not None or operand.shape == () for operand in operands):
         return None
-    ones = (1,) * len(shape)
-    return _if_few(
-        Spread(shape, which.cases[0], tuple(lax.reshape(x.cases[0], ones) if x.shape == () else x.cases[0] for x in cases))
-    )
+    return _if_few(Spread(shape, which.cases[0], tuple(x.cases[0] for x in cases)))
 
 
 def _broadcast(x: Any, parameters: Mapping[str, Any]) -> Spread | None:
+    """An array or a `Spread` along further axes."""
     shape, axes = tuple(parameters["shape"]), tuple(map(int, parameters["broadcast_dimensions"]))
 
     def placed(part: Any) -> Any:
