@@ -241,7 +241,7 @@ def test_all_rows_in_order_are_no_gather(kind):
         ((), (), False),
     ],
 )
-def test_long_sums_and_maxima_are_taken_reduce_rows(name, shape, axes, is_sliced):
+def test_long_sums_and_maxima_are_taken_by_slices(name, shape, axes, is_sliced):
     x = np.random.default_rng(0).normal(size=shape) - 9
     found = reduce_rows(name, jnp.asarray(x), axes)
     assert (found is not None) == is_sliced
@@ -257,7 +257,7 @@ def test_sums_of_whole_numbers_are_left_alone():
     assert reduce_rows("reduce_sum", jnp.ones(1000, jnp.int32), (0,)) is None
 
 
-def test_gradients_of_long_sums_are_taken_reduce_rows():
+def test_gradients_of_long_sums_are_taken_by_slices():
     def energy(x):
         return jnp.sum(jax.nn.logsumexp(jnp.sin(x)[:, None] * jnp.arange(3.0), axis=1)) + jnp.sum(x**2)
 
