@@ -1,10 +1,11 @@
 """Evaluate a traced program equation by equation, so that another one is traced: without inner calls, needless gathers, long sums.
 
 Parameters that are indexed by the states of an enumerated site, all of them in order, are a gather, and a scatter in the gradient.
-The indices are known when the program is traced. So the rows are taken as they stand. Some sums are taken by slices (`_sliced`).
+The indices are known when the program is traced. So the rows are taken as they stand. Some sums are taken by slices (`_sliced`),
+and few values that are repeated are kept as these few (`_spread`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,14 +13,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
+from ppl._jaxprs import inner_jaxprs
 from ppl._sliced import REDUCTIONS, reduce_apart, reduce_rows
-from ppl._spread import spread_result, whole
+from ppl._spread import placed_shape, spread_result, whole
 from ppl._typing import Array
 from ppl.util import not_jax_tracer
 
-__all__ = ["IN_MANY_KERNELS", "IN_ONE_KERNEL", "ROWS", "evaluate"]
+__all__ = ["IN_MANY_KERNELS", "IN_ONE_KERNEL", "ROWS", "entered", "evaluate"]
 
 # The results of what takes the place of an operation, of its parameters and inputs; None: it stays.
 Replacement = Callable[[Mapping[str, Any], list[Any]], Sequence[Any] | None]
@@ -41,10 +43,9 @@ def _evaluate(closed: ClosedJaxpr, args: Sequence[Any], replacements: Mapping[st
         return variable.val if isinstance(variable, Literal) else values[variable]
 
     def read_whole(variable: Any) -> Any:
-        if isinstance(variable, Literal):
-            return variable.val
-        values[variable] = whole(values[variable])
-        return values[variable]
+        if not isinstance(variable, Literal):
+            values[variable] = whole(values[variable])
+        return read(variable)
 
     for equation in closed.jaxpr.eqns:
         inputs = [read(variable) for variable in equation.invars]
@@ -72,6 +73,15 @@ def _results(equation: JaxprEqn, inputs: list[Any], replacements: Mapping[str, R
     return result if equation.primitive.multiple_results else [result]
 
 
+def entered(jaxpr: Jaxpr) -> Iterator[Jaxpr]:
+    """The programs whose equations are evaluated one by one: this one, and those that it calls."""
+    yield jaxpr
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in CALLS:
+            for inner in inner_jaxprs(equation):
+                yield from entered(inner)
+
+
 # What is known while tracing
 
 
@@ -94,8 +104,7 @@ def _iota(parameters: Mapping[str, Any]) -> np.ndarray:
 
 def _broadcast(parameters: Mapping[str, Any], x: np.ndarray) -> np.ndarray:
     shape, dims = parameters["shape"], parameters["broadcast_dimensions"]
-    sizes = [x.shape[dims.index(axis)] if axis in dims else 1 for axis in range(len(shape))]
-    return np.broadcast_to(x.reshape(sizes), shape)
+    return np.broadcast_to(x.reshape(placed_shape(x.shape, dims, len(shape))), shape)
 
 
 # Of what indices are made, and what becomes of them: negative ones are counted from the end, and axes are added.

@@ -15,10 +15,10 @@ from jax import lax
 
 from ppl._typing import Array
 
-__all__ = ["REDUCTIONS", "is_apart", "reduce_apart", "reduce_rows"]
+__all__ = ["MIN_LEFT_TO_LIBRARY", "REDUCTIONS", "is_apart", "reduce_apart", "reduce_rows"]
 
 MIN_ELEMENTS = 512  # of an array with long rows; slices of shorter ones gain nothing and take time to compile
-MIN_LEFT_TO_LIBRARY = 4096
+MIN_LEFT_TO_LIBRARY = 4096  # elements of an array whose reduction XLA leaves to a library
 MAX_ROW = 32  # elements that are left to one reduction, and slices at a time
 
 

@@ -5,7 +5,7 @@ repeated along other axes: not one logarithm for each element of the mask. Each 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from jax.extend.core import JaxprEqn, Literal
 from ppl._typing import Shape
 from ppl.util import not_jax_tracer
 
-__all__ = ["Spread", "chooses_among_few", "spread_result", "whole"]
+__all__ = ["Spread", "chooses_among_few", "placed_shape", "spread_result", "whole"]
 
 MIN_ELEMENTS = 1024  # of an array; for shorter ones nothing is gained
 REPEATS = 4  # times that each of the few values occurs at least, on average
@@ -43,11 +43,6 @@ class Spread:
     which: Any
     cases: tuple[Any, ...]
 
-    @property
-    def size(self) -> int:
-        """How many values there are to compute."""
-        return sum(math.prod(np.shape(case)) for case in self.cases)
-
 
 def whole(x: Any) -> Any:
     """The array itself, of a `Spread` or an array."""
@@ -57,6 +52,11 @@ def whole(x: Any) -> Any:
     if x.which is None:
         return cases[0]
     return lax.select_n(lax.broadcast_in_dim(x.which, x.shape, range(len(x.shape))), *cases)
+
+
+def placed_shape(shape: Shape, axes: Sequence[int], rank: int) -> Shape:
+    """The shape with its sizes at these axes of as many as `rank`, and 1 elsewhere."""
+    return tuple(shape[axes.index(axis)] if axis in axes else 1 for axis in range(rank))
 
 
 def spread_result(equation: JaxprEqn, inputs: Sequence[Any]) -> Spread | None:
@@ -122,8 +122,13 @@ def _few(x: Any) -> Any:
     return known if known.shape != np.shape(x) else x
 
 
+def _are_few(shapes: Iterable[Shape], shape: Shape) -> bool:
+    """Whether arrays of these shapes have few elements beside the one that repeats them."""
+    return REPEATS * sum(map(math.prod, shapes)) <= math.prod(shape)
+
+
 def _if_few(spread: Spread) -> Spread | None:
-    return spread if REPEATS * spread.size <= math.prod(spread.shape) else None
+    return spread if _are_few(map(np.shape, spread.cases), spread.shape) else None
 
 
 # The operations
@@ -137,7 +142,7 @@ def _elementwise(equation: JaxprEqn, operands: Sequence[Any], shape: Shape) -> S
     count = 2 if choices else 1
     parts = [[operand.cases[i if operand.which is not None else 0] for operand in operands] for i in range(count)]
     shapes = [np.broadcast_shapes(*map(np.shape, part)) for part in parts]
-    if REPEATS * sum(map(math.prod, shapes)) > math.prod(shape):
+    if not _are_few(shapes, shape):
         return None
     cases = [
         equation.primitive.bind(
@@ -161,8 +166,8 @@ def _broadcast(x: Any, parameters: Mapping[str, Any]) -> Spread | None:
     shape, axes = tuple(parameters["shape"]), tuple(map(int, parameters["broadcast_dimensions"]))
 
     def placed(part: Any) -> Any:
-        sizes = [np.shape(part)[axes.index(axis)] if axis in axes else 1 for axis in range(len(shape))]
-        return part if np.shape(part) == tuple(sizes) else lax.reshape(part, sizes)
+        sizes = placed_shape(np.shape(part), axes, len(shape))
+        return part if np.shape(part) == sizes else lax.reshape(part, sizes)
 
     if not isinstance(x, Spread) and jax.dtypes.issubdtype(jax.numpy.result_type(x), jax.dtypes.extended):
         return None

@@ -9,20 +9,20 @@ import numpy as np
 from jax import lax
 from jax.extend.core import Jaxpr
 
-from ppl._inlined import IN_MANY_KERNELS, ROWS, evaluate
+from ppl._inlined import IN_MANY_KERNELS, ROWS, entered, evaluate
 from ppl._jaxprs import equations, inner_jaxprs
-from ppl._sliced import is_apart
+from ppl._sliced import MIN_LEFT_TO_LIBRARY, is_apart
 from ppl._spread import chooses_among_few
 from ppl._typing import Array
 from ppl.infer.target.layout import Layout
 
 __all__ = ["GradientTarget", "Packed", "elementary_operations", "pack", "value_and_gradient"]
 
-MAX_SUMMED = 4095  # elements of an array that is summed: XLA leaves longer sums to a library, which one kernel cannot call
 MAX_PRODUCT = 64
 MIN_CHOSEN = 4096  # elements of a choice between few values, for which a gradient is evaluated anew
 
-# What one CPU kernel can hold; anything else (a scatter, a matrix product, a loop, a call of LAPACK) is left to the compiler.
+# What one CPU kernel can hold, but for reductions that XLA leaves to a library, which it cannot call; anything else (a scatter,
+# a matrix product, a loop, a call of LAPACK) is left to the compiler.
 ELEMENTARY = frozenset(
     """abs add add_any and atan2 broadcast_in_dim ceil clamp concatenate convert_element_type copy copy_p cos cosh custom_jvp_call
     custom_vjp_call digamma div eq erf erf_inv erfc exp exp2 expand_dims expm1 floor ge gt integer_pow iota is_finite jit le lgamma
@@ -68,8 +68,7 @@ def _differentiated(target: GradientTarget, position: Array) -> tuple[Array, Arr
 
 def _gains_when_evaluated(jaxpr: Jaxpr) -> bool:
     """Whether a program has operations that evaluation replaces or does less often."""
-    parts = [jaxpr, *(inner for equation in equations(jaxpr) for inner in inner_jaxprs(equation))]
-    return any(chooses_among_few(part.eqns, MIN_CHOSEN) or any(map(_is_apart, part.eqns)) for part in parts)
+    return any(chooses_among_few(part.eqns, MIN_CHOSEN) or any(map(_is_apart, part.eqns)) for part in entered(jaxpr))
 
 
 def _is_apart(equation: Any) -> bool:
@@ -184,7 +183,7 @@ def _from_bits(x: Array, dtype: Any) -> Array:
 
 def _is_elementary(equation: Any) -> bool:
     name = equation.primitive.name
-    if name.startswith("reduce_") and equation.invars[0].aval.size > MAX_SUMMED:
+    if name.startswith("reduce_") and equation.invars[0].aval.size >= MIN_LEFT_TO_LIBRARY:
         return False
     return name in ELEMENTARY or _is_small_product(equation)
 
