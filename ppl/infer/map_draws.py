@@ -8,7 +8,7 @@ import jax.extend.core
 import jax.numpy as jnp
 from jax import lax
 
-from ppl._jaxprs import equations
+from ppl._programs.jaxprs import equations
 from ppl._typing import Array, PyTree
 
 __all__ = ["map_draws"]

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 from jax.extend.core import Jaxpr, Literal
 
-from ppl._jaxprs import inner_jaxprs, scan_counts
+from ppl._programs.jaxprs import inner_jaxprs, scan_counts
 from ppl._typing import PyTree
 
 __all__ = ["eval_provenance"]

@@ -13,9 +13,9 @@ from targets import normal, unit_params
 
 import ppl
 import ppl.distributions as dist
-from ppl._inlined import IN_ONE_KERNEL, evaluate
-from ppl._jaxprs import equations
-from ppl._sliced import is_apart, reduce_apart, reduce_rows
+from ppl._programs.evaluation import IN_ONE_KERNEL, evaluate
+from ppl._programs.jaxprs import equations
+from ppl._programs.sliced import is_apart, reduce_apart, reduce_rows
 from ppl.infer import HMC, MCMC, NUTS
 from ppl.infer.algorithms.fused import Fusing, call_fused, fusing, whole_program
 from ppl.infer.algorithms.hmc import HMC as HMCTransition

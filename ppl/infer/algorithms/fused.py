@@ -20,7 +20,7 @@ from jax import lax
 from jax.experimental.xla_metadata import set_xla_metadata
 from jax.extend.core import ClosedJaxpr, Literal
 
-from ppl._inlined import IN_ONE_KERNEL, evaluate
+from ppl._programs.evaluation import IN_ONE_KERNEL, evaluate
 from ppl._typing import Array, PyTree
 
 __all__ = ["FusedTarget", "Fusing", "are_updates_fused", "call_fused", "fused_target", "fusing", "whole_program"]

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 from jax.extend.core import Jaxpr
 
-from ppl._jaxprs import equations
+from ppl._programs.jaxprs import equations
 
 __all__ = ["compile_lowered", "compiler_options"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-from ppl._jaxprs import scan_counts
+from ppl._programs.jaxprs import scan_counts
 
 __all__ = ["Dependence", "dependences"]
 

@@ -9,10 +9,10 @@ import numpy as np
 from jax import lax
 from jax.extend.core import Jaxpr
 
-from ppl._inlined import IN_MANY_KERNELS, ROWS, entered, evaluate
-from ppl._jaxprs import equations, inner_jaxprs
-from ppl._sliced import MIN_LEFT_TO_LIBRARY, is_apart
-from ppl._spread import chooses_among_few
+from ppl._programs.evaluation import IN_MANY_KERNELS, ROWS, entered, evaluate
+from ppl._programs.jaxprs import equations, inner_jaxprs
+from ppl._programs.sliced import MIN_LEFT_TO_LIBRARY, is_apart
+from ppl._programs.spread import chooses_among_few
 from ppl._typing import Array
 from ppl.infer.target.layout import Layout
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ppl._jaxprs import equations
+from ppl._programs.jaxprs import equations
 from ppl._typing import Array, Message, PyTree, Trace
 from ppl.handlers.enumeration import Slot, unmasked
 from ppl.infer.target.dependence import dependences, identity_of

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ppl._inlined import IN_MANY_KERNELS, IN_ONE_KERNEL, evaluate
-from ppl._jaxprs import equations, inner_jaxprs
-from ppl._spread import chooses_among_few
+from ppl._programs.evaluation import IN_MANY_KERNELS, IN_ONE_KERNEL, evaluate
+from ppl._programs.jaxprs import equations, inner_jaxprs
+from ppl._programs.spread import chooses_among_few
 
 RNG = np.random.default_rng(0)
 MASK = jnp.asarray(RNG.random((40, 50)) < 0.4)

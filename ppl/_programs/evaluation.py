@@ -1,8 +1,8 @@
 """Evaluate a traced program equation by equation, so that another one is traced: without inner calls, needless gathers, long sums.
 
 Parameters that are indexed by the states of an enumerated site, all of them in order, are a gather, and a scatter in the gradient.
-The indices are known when the program is traced. So the rows are taken as they stand. Some sums are taken by slices (`_sliced`),
-and few values that are repeated are kept as these few (`_spread`).
+The indices are known when the program is traced. So the rows are taken as they stand. Some sums are taken by slices (`sliced`),
+and few values that are repeated are kept as these few (`spread`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,9 +15,9 @@ import numpy as np
 from jax import lax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
-from ppl._jaxprs import inner_jaxprs
-from ppl._sliced import REDUCTIONS, reduce_apart, reduce_rows
-from ppl._spread import placed_shape, spread_result, whole
+from ppl._programs.jaxprs import inner_jaxprs
+from ppl._programs.sliced import REDUCTIONS, reduce_apart, reduce_rows
+from ppl._programs.spread import placed_shape, spread_result, whole
 from ppl._typing import Array
 from ppl.util import not_jax_tracer
 
