@@ -13,17 +13,12 @@ from targets import normal, unit_params
 
 import ppl
 import ppl.distributions as dist
-from ppl._programs.evaluation import IN_ONE_KERNEL, evaluate
-from ppl._programs.jaxprs import equations
-from ppl._programs.sliced import is_apart, reduce_apart, reduce_rows
 from ppl.infer import HMC, MCMC, NUTS
 from ppl.infer.algorithms.fused import Fusing, call_fused, fusing, whole_program
 from ppl.infer.algorithms.hmc import HMC as HMCTransition
 from ppl.infer.algorithms.nuts import NUTS as NUTSTransition
 from ppl.infer.algorithms.packed import PackedTrajectory
 from ppl.infer.run.compiler import compile_lowered
-from ppl.infer.target.gradient import value_and_gradient
-from ppl.infer.target.potential import PotentialTarget, TreeLayout
 
 Y = np.array([28.0, 8.0, -3.0, 7.0, -1.0], np.float32)
 SIGMA = np.array([15.0, 10.0, 16.0, 11.0, 9.0], np.float32)
@@ -187,156 +182,6 @@ def test_operands_without_use_are_left_out():
         with fusing(mode):
             for form in (lambda *a: call_fused(fn, *a), whole_program(fn)):
                 assert jax.jit(form)(*arguments) == 12.0
-
-
-def indexed(kind):
-    """A function that indexes a table by whole numbers, and whether it takes all rows in their order."""
-    rows, columns = np.arange(3)[:, None], np.arange(4)
-    return {
-        "all rows": (lambda x: x[jnp.asarray(rows)], True),
-        "all rows of a vector": (lambda x: x[:, 0][jnp.arange(3)], True),
-        "all entries of a vector, reversed": (lambda x: x[:, 0][jnp.arange(3)[::-1]], False),
-        "from the end": (lambda x: x[jnp.arange(3) - 3], True),
-        "some rows": (lambda x: x[jnp.asarray([0, 1])], False),
-        "another order": (lambda x: x[jnp.asarray([0, 2, 1])], False),
-        "a row twice": (lambda x: x[jnp.asarray([0, 1, 2, 2])], False),
-        "columns": (lambda x: x[:, jnp.asarray(columns)], False),
-        "pairs": (lambda x: x[jnp.asarray([0, 1, 2]), jnp.asarray([0, 1, 2])], False),
-        "by a traced number": (lambda x: x[jnp.argsort(x[:, 0])], False),
-    }[kind]
-
-
-@pytest.mark.parametrize(
-    "kind",
-    ["all rows", "all rows of a vector", "all entries of a vector, reversed", "from the end", "some rows", "another order"]
-    + ["a row twice", "columns", "pairs", "by a traced number"],
-)
-def test_all_rows_in_order_are_no_gather(kind):
-    """Neither is their gradient a scatter; both are right whatever the indices."""
-    fn, is_replaced = indexed(kind)
-    x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 4)), jnp.float32)
-    both = jax.value_and_grad(lambda x: jnp.sum(jnp.sin(fn(x)) * jnp.arange(1.0, 1 + fn(x).size).reshape(fn(x).shape)))
-    closed, shape = jax.make_jaxpr(both, return_shape=True)(x)
-    again = jax.make_jaxpr(lambda x: evaluate(closed, [x], IN_ONE_KERNEL))(x)
-    names = {equation.primitive.name for equation in equations(again.jaxpr)}
-    assert ("gather" not in names and "scatter-add" not in names) == is_replaced
-    found = jax.tree.unflatten(jax.tree.structure(shape), jax.jit(lambda x: evaluate(closed, [x], IN_ONE_KERNEL))(x))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), found, both(x))
-
-
-@pytest.mark.parametrize("name", ["reduce_sum", "reduce_max"])
-@pytest.mark.parametrize(
-    ("shape", "axes", "is_sliced"),
-    [
-        ((1000,), (0,), True),
-        ((1025,), (0,), True),
-        ((4, 300), (1,), True),
-        ((300, 4), (0, 1), True),
-        ((3, 20, 30), (0, 2), False),
-        ((3, 20, 33), (0, 2), True),
-        ((20, 5, 7), (1, 2), True),
-        ((1000, 4), (0,), False),
-        ((400,), (0,), False),
-        ((40, 0), (1,), False),
-        ((), (), False),
-    ],
-)
-def test_long_sums_and_maxima_are_taken_by_slices(name, shape, axes, is_sliced):
-    x = np.random.default_rng(0).normal(size=shape) - 9
-    found = reduce_rows(name, jnp.asarray(x), axes)
-    assert (found is not None) == is_sliced
-    if is_sliced:
-        reduction = {"reduce_sum": np.sum, "reduce_max": np.max}[name]
-        np.testing.assert_allclose(found, reduction(x, axis=axes), rtol=1e-6 if name == "reduce_max" else 1e-4)
-        for special in (-np.inf, np.nan):
-            everywhere = jnp.full(shape, special)
-            np.testing.assert_array_equal(reduce_rows(name, everywhere, axes), reduction(everywhere, axis=axes))
-
-
-def test_sums_of_whole_numbers_are_left_alone():
-    assert reduce_rows("reduce_sum", jnp.ones(1000, jnp.int32), (0,)) is None
-
-
-def test_gradients_of_long_sums_are_taken_by_slices():
-    def energy(x):
-        return jnp.sum(jax.nn.logsumexp(jnp.sin(x)[:, None] * jnp.arange(3.0), axis=1)) + jnp.sum(x**2)
-
-    x = jnp.asarray(np.random.default_rng(0).normal(size=777), jnp.float32)
-    closed = jax.make_jaxpr(jax.value_and_grad(energy))(x)
-    again = jax.make_jaxpr(lambda x: evaluate(closed, [x], IN_ONE_KERNEL))(x)
-
-    def totals(program):
-        sums = [equation for equation in equations(program.jaxpr) if equation.primitive.name == "reduce_sum"]
-        return [equation.invars[0].aval.size for equation in sums if equation.outvars[0].aval.ndim == 0]
-
-    assert totals(closed) == [777, 777]
-    assert totals(again) == [32, 32]
-    for found, expected in zip(evaluate(closed, [x], IN_ONE_KERNEL), jax.value_and_grad(energy)(x)):
-        np.testing.assert_allclose(found, expected, rtol=1e-5)
-
-
-APART = {
-    "pairs in the middle": ((11, 2, 200), (1,), True),
-    "pairs first, and rows": ((2, 30, 100), (0, 2), True),
-    "pairs of pairs": ((2, 2, 2000), (0, 1), True),
-    "short pairs": ((11, 2, 100), (1,), False),
-    "pairs of neighbours": ((4000, 2), (1,), False),
-    "threes": ((11, 3, 200), (1,), False),
-    "all": ((2, 3000), (0, 1), True),
-    "an axis between": ((11, 3, 200), (0, 2), True),
-    "no axis between": ((11, 3, 200), (1, 2), False),
-    "an axis of one element": ((5000, 1), (0, 1), False),
-    "no axes": ((5000,), (), False),
-}
-
-
-@pytest.mark.parametrize("name", ["reduce_sum", "reduce_max"])
-@pytest.mark.parametrize("case", APART)
-def test_reductions_of_what_is_apart(name, case):
-    shape, axes, is_replaced = APART[case]
-    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    found = reduce_apart(name, jnp.asarray(x), axes)
-    assert (found is not None) == is_replaced == is_apart(shape, axes)
-    if is_replaced:
-        expected = {"reduce_sum": np.sum, "reduce_max": np.max}[name](x.astype(float), axis=axes)
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="replaced for the CPU's compiler")
-@pytest.mark.parametrize("batch", [(), (3,)])
-def test_gradients_with_reductions_of_what_is_apart_are_the_same(batch):
-    y = np.random.default_rng(0).normal(size=(11, 300))
-
-    def energy(q):
-        states = q[:, None, None] * jnp.array([-1.0, 1.0])[:, None] * y[:, None, :]
-        return jnp.sum(jax.nn.logsumexp(states, axis=1)) + jnp.sum(q**2)
-
-    target = PotentialTarget((), energy, None, TreeLayout.of(np.zeros(11, np.float32)))
-    q = np.random.default_rng(1).normal(size=(*batch, 11)).astype(np.float32)
-    plain, ours = jax.value_and_grad(energy), lambda q: value_and_gradient(target, q)
-    if batch:
-        plain, ours = jax.vmap(plain), jax.vmap(ours)
-
-    def apart(fn):
-        reductions = [e for e in equations(jax.make_jaxpr(fn)(q).jaxpr) if e.primitive.name in ("reduce_sum", "reduce_max")]
-        return [e for e in reductions if is_apart(e.invars[0].aval.shape, e.params["axes"])]
-
-    assert apart(plain) and not apart(ours)
-    for found, expected in zip(jax.jit(ours)(q), plain(q), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
-
-
-def test_keys_and_choices_of_many_are_evaluated_as_they_are():
-    key, which = jax.random.key(0), jnp.array([2, 0, 1], jnp.int32)
-
-    def fn(x):
-        one = jnp.reshape(jnp.broadcast_to(key, (2,)), (2, 1))[0, 0]
-        places = jax.lax.select_n(which, *(jnp.full(3, n, jnp.int32) for n in (5, 6, 7)))
-        return jax.random.normal(one) + x[places]
-
-    x = jnp.arange(9.0)
-    (found,) = evaluate(jax.make_jaxpr(fn)(x), [x], IN_ONE_KERNEL)
-    np.testing.assert_array_equal(found, fn(x))
 
 
 def states_of_a_mixture(y):
