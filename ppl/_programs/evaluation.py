@@ -2,22 +2,22 @@
 
 Parameters that are indexed by the states of an enumerated site, all of them in order, are a gather, and a scatter in the gradient.
 The indices are known when the program is traced. So the rows are taken as they stand. Some sums are taken by slices (`sliced`),
-and few values that are repeated are kept as these few (`spread`).
+few values that are repeated are kept as these few (`spread`), and arrays that would be read with strides are stored (`strided`).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
-from ppl._programs.jaxprs import inner_jaxprs
+from ppl._programs.jaxprs import called
 from ppl._programs.sliced import REDUCTIONS, reduce_apart, reduce_rows
 from ppl._programs.spread import placed_shape, spread_result, whole
+from ppl._programs.strided import stored
 from ppl._typing import Array
 from ppl.util import not_jax_tracer
 
@@ -26,18 +26,25 @@ __all__ = ["IN_MANY_KERNELS", "IN_ONE_KERNEL", "ROWS", "entered", "evaluate"]
 # The results of what takes the place of an operation, of its parameters and inputs; None: it stays.
 Replacement = Callable[[Mapping[str, Any], list[Any]], Sequence[Any] | None]
 
-CALLS = frozenset(("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"))
 MAX_KNOWN = 4096  # elements of indices that are computed while a program is traced
 
 
-def evaluate(closed: ClosedJaxpr, args: Sequence[Any], replacements: Mapping[str, Replacement]) -> list[Any]:
-    """The results of a jaxpr, with inner calls inlined and some operations replaced."""
-    return [whole(result) for result in _evaluate(closed, args, replacements)]
+def evaluate(
+    closed: ClosedJaxpr, args: Sequence[Any], replacements: Mapping[str, Replacement], kept: Collection[Any] = ()
+) -> list[Any]:
+    """The results of a jaxpr, with inner calls inlined, some operations replaced, and the values of some variables stored."""
+    return [whole(result) for result in _evaluate(closed, args, replacements, kept)]
 
 
-def _evaluate(closed: ClosedJaxpr, args: Sequence[Any], replacements: Mapping[str, Replacement]) -> list[Any]:
+def _evaluate(
+    closed: ClosedJaxpr, args: Sequence[Any], replacements: Mapping[str, Replacement], kept: Collection[Any]
+) -> list[Any]:
     """The same, where arguments and results may be a `Spread`."""
-    values: dict[Any, Any] = dict(zip((*closed.jaxpr.constvars, *closed.jaxpr.invars), (*closed.consts, *args)))
+    values: dict[Any, Any] = {}
+
+    def bind(variables: Sequence[Any], results: Sequence[Any]) -> None:
+        for variable, result in zip(variables, results):
+            values[variable] = stored(whole(result)) if variable in kept else result
 
     def read(variable: Any) -> Any:
         return variable.val if isinstance(variable, Literal) else values[variable]
@@ -47,16 +54,17 @@ def _evaluate(closed: ClosedJaxpr, args: Sequence[Any], replacements: Mapping[st
             values[variable] = whole(values[variable])
         return read(variable)
 
+    bind(closed.jaxpr.constvars, closed.consts)
+    bind(closed.jaxpr.invars, args)
     for equation in closed.jaxpr.eqns:
         inputs = [read(variable) for variable in equation.invars]
-        if equation.primitive.name in CALLS:
-            called = equation.params.get("jaxpr") or equation.params["call_jaxpr"]
-            results: Sequence[Any] = _evaluate(called, inputs, replacements)
+        if (inner := called(equation)) is not None:
+            results: Sequence[Any] = _evaluate(inner, inputs, replacements, kept)
         elif (spread := spread_result(equation, inputs)) is not None:
             results = [spread]
         else:
             results = _results(equation, [read_whole(variable) for variable in equation.invars], replacements)
-        values.update(zip(equation.outvars, results))
+        bind(equation.outvars, results)
     return [read(variable) for variable in closed.jaxpr.outvars]
 
 
@@ -77,9 +85,8 @@ def entered(jaxpr: Jaxpr) -> Iterator[Jaxpr]:
     """The programs whose equations are evaluated one by one: this one, and those that it calls."""
     yield jaxpr
     for equation in jaxpr.eqns:
-        if equation.primitive.name in CALLS:
-            for inner in inner_jaxprs(equation):
-                yield from entered(inner)
+        if (inner := called(equation)) is not None:
+            yield from entered(inner.jaxpr)
 
 
 # What is known while tracing
@@ -87,9 +94,9 @@ def entered(jaxpr: Jaxpr) -> Iterator[Jaxpr]:
 
 def _known(x: Any) -> np.ndarray | None:
     """A few whole numbers or truth values that are no tracers."""
-    if not not_jax_tracer(x) or not isinstance(x, jax.Array | np.ndarray | np.generic):
+    if not not_jax_tracer(x) or not hasattr(x, "dtype"):
         return None
-    return np.asarray(x) if _is_whole(x.dtype) and x.size <= MAX_KNOWN else None
+    return np.asarray(x) if _is_whole(x.dtype) and np.size(x) <= MAX_KNOWN else None
 
 
 def _is_whole(dtype: Any) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 from jax import lax
 from jax.extend.core import JaxprEqn, Literal
 
+from ppl._programs.jaxprs import ELEMENTWISE
 from ppl._typing import Shape
 from ppl.util import not_jax_tracer
 
@@ -21,12 +22,6 @@ __all__ = ["Spread", "chooses_among_few", "placed_shape", "spread_result", "whol
 
 MIN_ELEMENTS = 1024  # of an array; for shorter ones nothing is gained
 REPEATS = 4  # times that each of the few values occurs at least, on average
-
-ELEMENTWISE = frozenset(
-    """abs add add_any and atan2 ceil convert_element_type cos cosh digamma div eq erf erf_inv erfc exp exp2 expm1 floor ge gt
-    integer_pow is_finite le lgamma log log1p logistic lt max min mul ne neg not or pow rem round rsqrt select_n sign sin sinh sqrt
-    square sub tan tanh xor""".split()
-)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,22 +10,13 @@ from typing import Any
 
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-from ppl._programs.jaxprs import scan_counts
+from ppl._programs.jaxprs import ELEMENTWISE, called, scan_counts
 
 __all__ = ["Dependence", "dependences"]
 
 # Axes of the input that are kept apart, and the axis of the value at which each lies; None: no dependence at all.
 Dependence = Mapping[int, int] | None
 
-CALLS = frozenset("jit pjit closed_call core_call custom_jvp_call custom_vjp_call custom_vjp_call_jaxpr remat2".split())
-
-ELEMENTWISE = frozenset(
-    """abs acos acosh add add_any and asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt ceil clamp convert_element_type copy
-    copy_p cos cosh digamma div eq eq_to erf erf_inv erfc exp exp2 expm1 floor ge gt igamma igamma_grad_a igammac imag
-    integer_pow is_finite le lgamma log log1p logistic lt max min mul ne neg nextafter not or polygamma population_count pow real
-    reduce_precision regularized_incomplete_beta rem round rsqrt select_n shift_left shift_right_arithmetic shift_right_logical
-    sign sin sinh sqrt square stop_gradient sub tan tanh xor zeta""".split()
-)
 REDUCTIONS = frozenset("reduce_sum reduce_prod reduce_max reduce_min reduce_and reduce_or reduce_xor argmax argmin".split())
 ALONG_AN_AXIS = {**dict.fromkeys("cumsum cumprod cummax cummin cumlogsumexp".split(), "axis"), "sort": "dimension"}
 
@@ -49,10 +40,9 @@ def _through(jaxpr: Jaxpr, inputs: Sequence[Dependence]) -> list[Dependence]:
 
 
 def _of_equation(equation: Any, inputs: list[Dependence]) -> list[Dependence]:
-    name, parameters = equation.primitive.name, equation.params
-    if name in CALLS:
-        inner = parameters.get("jaxpr", parameters.get("call_jaxpr", parameters.get("fun_jaxpr")))
-        return _through(inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner, inputs)
+    name = equation.primitive.name
+    if (inner := called(equation)) is not None:
+        return _through(inner.jaxpr, inputs)
     if name in CONTROL_FLOW:
         return CONTROL_FLOW[name](equation, inputs)
     rule = RULES.get(name)
@@ -121,7 +111,11 @@ def _cond(equation: Any, inputs: list[Dependence]) -> list[Dependence]:
     return merged
 
 
-CONTROL_FLOW = {"custom_linear_solve": _linear_solve, "scan": _scan, "while": _while, "cond": _cond}
+def _checkpoint(equation: Any, inputs: list[Dependence]) -> list[Dependence]:
+    return _through(equation.params["jaxpr"], inputs)
+
+
+CONTROL_FLOW = {"remat2": _checkpoint, "custom_linear_solve": _linear_solve, "scan": _scan, "while": _while, "cond": _cond}
 
 
 def _within(kept: Mapping[int, int], equation: Any, inputs: Sequence[Dependence], out: Any) -> dict[int, int]:
