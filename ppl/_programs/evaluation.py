@@ -2,7 +2,7 @@
 
 Parameters that are indexed by the states of an enumerated site, all of them in order, are a gather, and a scatter in the gradient.
 The indices are known when the program is traced. So the rows are taken as they stand. Some sums are taken by slices (`sliced`),
-few values that are repeated are kept as these few (`spread`), and arrays that would be read with strides are stored (`strided`).
+few values that are repeated are kept as these few (`spread`), and what would be computed again and again is stored (`stored`).
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 from ppl._programs.jaxprs import called
 from ppl._programs.sliced import REDUCTIONS, reduce_apart, reduce_rows
 from ppl._programs.spread import placed_shape, spread_result, whole
-from ppl._programs.strided import stored
+from ppl._programs.stored import stored
 from ppl._typing import Array
 from ppl.util import not_jax_tracer
 

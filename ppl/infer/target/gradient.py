@@ -13,7 +13,7 @@ from ppl._programs.evaluation import IN_MANY_KERNELS, ROWS, entered, evaluate
 from ppl._programs.jaxprs import equations, inner_jaxprs
 from ppl._programs.sliced import MIN_LEFT_TO_LIBRARY, is_apart
 from ppl._programs.spread import chooses_among_few
-from ppl._programs.strided import maxima_of_strided
+from ppl._programs.stored import worth_storing
 from ppl._typing import Array
 from ppl.infer.target.layout import Layout
 
@@ -56,7 +56,7 @@ def value_and_gradient(target: GradientTarget, position: Array) -> tuple[Array, 
     closed = _differentiated.trace(target, position).jaxpr
     if jax.default_backend() != "cpu":
         return _differentiated(target, position)
-    kept = maxima_of_strided(closed.jaxpr)
+    kept = worth_storing(closed.jaxpr)
     if not kept and not _gains_when_evaluated(closed.jaxpr):
         return _differentiated(target, position)
     value, gradient = evaluate(closed, jax.tree.leaves((target, position)), IN_MANY_KERNELS, kept)

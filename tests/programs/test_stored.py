@@ -1,4 +1,4 @@
-"""What is made of transposed arrays is stored before its maximum is taken, and nothing else is."""
+"""What costs something is stored before rows are taken of it, what is made of transposed arrays before its maximum is taken."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ from jax.nn import logsumexp
 
 from ppl._programs.evaluation import IN_MANY_KERNELS, evaluate
 from ppl._programs.jaxprs import equations
-from ppl._programs.strided import maxima_of_strided, stored
+from ppl._programs.stored import stored, worth_storing
 from ppl.infer.target.gradient import value_and_gradient
 from ppl.infer.target.potential import PotentialTarget, TreeLayout
 
@@ -17,8 +17,18 @@ WORDS = jnp.asarray(RNG.integers(0, 30, 1200))
 TABLE = jnp.asarray(RNG.normal(size=(4, 30)), jnp.float32)
 
 
-# Programs of a table (4, 30), and how many maxima they take of what is made of transposed arrays of 4,096 elements or more.
+# Programs of a table (4, 30), and of how many arrays they take rows or maxima that should be stored before.
 PROGRAMS = {
+    "rows of logarithms": (lambda x: jnp.log(1 + x[0] ** 2)[WORDS], 1),
+    "of a function of logarithms": (lambda x: jnp.where(x > 0, 1 + jnp.log(1 + x**2), 0.0).T[WORDS], 1),
+    "of shares": (lambda x: jax.nn.softmax(x[0])[WORDS], 1),
+    "of an array within a call": (lambda x: jax.jit(lambda table: table[WORDS])(jnp.sin(x[0])), 1),
+    "twice": (lambda x: jnp.sin(x[0])[WORDS] + jnp.cos(x[0])[WORDS], 2),
+    "twice of one": (lambda x: (lambda table: table[WORDS] * table[WORDS[::-1]])(jnp.sin(x[0])), 1),
+    "of what is cheap": (lambda x: (2 * x[0] + 1)[WORDS], 0),
+    "of sums of logarithms": (lambda x: jnp.cumsum(jnp.sin(x[0]))[WORDS], 0),
+    "few rows": (lambda x: jnp.sin(x[0])[WORDS[:1000]], 0),
+    "of many rows": (lambda x: jnp.sin(jnp.ones((20, 1)) * x[0]).reshape(-1)[WORDS], 0),
     "columns": (lambda x: logsumexp(x.T[WORDS].T, axis=0), 1),
     "columns, and a sum": (lambda x: logsumexp(jnp.where(WORDS > 3, x.T[WORDS].T, -1.0) + x[:, :1], axis=0), 1),
     "a repeated column": (lambda x: logsumexp(jnp.ones((1200, 1)) * x[:, :1].T * x[:, 0], axis=0), 0),
@@ -40,11 +50,11 @@ def _stored(jaxpr):
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_maxima_of_strided_arrays_are_found(name):
+def test_worth_storing_arrays_are_found(name):
     fn, count = PROGRAMS[name]
     both = jax.value_and_grad(lambda x: jnp.sum(fn(x) ** 2))
     closed = jax.make_jaxpr(both)(TABLE)
-    kept = maxima_of_strided(closed.jaxpr)
+    kept = worth_storing(closed.jaxpr)
 
     def again(x):
         return tuple(evaluate(closed, [x], IN_MANY_KERNELS, kept))
