@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,14 @@ def row(measure: str, case: str, figures: Mapping[str, Figures], key: str, unit:
     """A row out of one key of both libraries' figures, in units of ``1 / factor``."""
     values = {library: factor * float(figures.get(library, {}).get(key, math.nan)) for library in LIBRARIES}
     return Row(measure=measure, case=case, unit=unit, **values, **goal)
+
+
+def fastest(answers: Sequence[Mapping[str, Figures]]) -> dict[str, dict[str, float]]:
+    """The least of each figure among answers to one question, for each library."""
+    return {
+        library: {key: min(answer[library][key] for answer in answers) for key in figures}
+        for library, figures in answers[0].items()
+    }
 
 
 def asker(question: str, case: str, libraries: tuple[str, ...]) -> Ask:

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from benchmarks.harness import Ask, Row, row
+from benchmarks.harness import Ask, Row, fastest, row
 from benchmarks.instruments import Library
 from benchmarks.models import Case
 
@@ -22,6 +22,5 @@ def measure(library_name: str, case: Case) -> dict[str, Any]:
 def rows(name: str, ask: Ask) -> list[Row]:
     """The fastest of several processes: the first may read files from disk."""
     del name
-    answers = [ask() for _ in range(REPETITIONS)]
-    best = {library: min((answer[library] for answer in answers), key=lambda figures: figures["seconds"]) for library in answers[0]}
-    return [row("import beyond jax", "", best, "seconds", "s", goal=0.4, goal_on="ppl")]
+    figures = fastest([ask() for _ in range(REPETITIONS)])
+    return [row("import beyond jax", "", figures, "seconds", "s", goal=0.4, goal_on="ppl")]
